@@ -1,0 +1,1 @@
+"""Backward compatible embeddings for Feast."""

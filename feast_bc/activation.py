@@ -1,0 +1,70 @@
+"""When an embedding version serves the views of older versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import numpy as np
+import numpy.typing as npt
+
+from feast_bc.errors import CatalogError
+from feast_bc.vectors import Mask
+
+Instants = npt.NDArray[np.int64]
+"""UTC instants in microseconds since the epoch: Feast's own resolution."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A half-open interval [active_from, active_until) of event time.
+
+    Attributes:
+        active_from: from this instant on, the version serves older views.
+        active_until: the instant of the rollback; None while it is active.
+    """
+
+    active_from: datetime
+    active_until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name, instant in self.__dict__.items():
+            if instant is not None and instant.tzinfo is None:
+                raise CatalogError(
+                    f"{name} {instant.isoformat()} has no time zone; expected an aware datetime, "
+                    "such as 2026-01-31T12:00:00+00:00."
+                )
+        if self.active_until is not None and self.active_until < self.active_from:
+            raise CatalogError(
+                f"active_until {self.active_until.isoformat()} lies before active_from "
+                f"{self.active_from.isoformat()}."
+            )
+
+
+def active_at(activations: Sequence[Activation], instants: Instants) -> Mask:
+    """A bool mask of `instants.shape`: true where one of the intervals holds the instant."""
+    mask = np.zeros(instants.shape, bool)
+    for activation in activations:
+        inside = instants >= to_micros(activation.active_from)
+        if activation.active_until is not None:
+            inside &= instants < to_micros(activation.active_until)
+        mask |= inside
+    return mask
+
+
+def last_boundary(activations: Sequence[Activation], until: int) -> int | None:
+    """The newest start or end of an interval at or before `until` (microseconds), if any."""
+    edges = [
+        to_micros(edge)
+        for activation in activations
+        for edge in (activation.active_from, activation.active_until)
+        if edge is not None
+    ]
+    return max((edge for edge in edges if edge <= until), default=None)
+
+
+def to_micros(instant: datetime) -> int:
+    """Microseconds since the epoch, exactly (no float in between)."""
+    delta = instant.astimezone(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds

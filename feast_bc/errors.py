@@ -1,0 +1,54 @@
+"""Errors of feast-bc.
+
+Every message names the culprit, what was expected, what was found and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class FeastBCError(Exception):
+    """Base class of every error that feast-bc raises on purpose."""
+
+
+class DimensionError(FeastBCError, ValueError):
+    """A vector, matrix or transformation has another dimension than its embedding version."""
+
+
+class DirectionError(FeastBCError, ValueError):
+    """A transformation does not lead from version k to k-1, or is used the other way round."""
+
+
+class ChainGapError(FeastBCError, ValueError):
+    """A link of the chain of backward transformations is missing."""
+
+
+class InvalidVectorsError(FeastBCError, ValueError):
+    """Native vectors break a promise: type, shape, finiteness, keys or timestamps."""
+
+
+class ArtifactError(FeastBCError):
+    """A stored transformation or manifest is missing, truncated, tampered with or too new."""
+
+
+class CatalogError(FeastBCError):
+    """The catalog cannot be read, written or understood."""
+
+
+class UnknownVersionError(CatalogError, LookupError):
+    """An embedding, or a version of it, is not in the catalog or was retired."""
+
+
+class VersionConflictError(CatalogError):
+    """Somebody else published or changed the same version first, with other content."""
+
+
+class QualityGateError(FeastBCError):
+    """The alignment measured at publish does not reach the threshold for activation."""
+
+
+class ProviderError(FeastBCError):
+    """The feature store runs without `BackwardCompatibleProvider`, or in a way it cannot serve."""
+
+
+class NameCollisionError(FeastBCError, ValueError):
+    """Two feature views would share storage names in the online store."""

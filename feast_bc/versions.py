@@ -1,0 +1,70 @@
+"""Embedding versions, and the versioned embedding that turns them into feature views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from feast.data_source import DataSource
+
+from feast_bc.activation import Activation
+from feast_bc.artifact import TransformRef
+from feast_bc.errors import ChainGapError, DimensionError, DirectionError
+
+
+@dataclass(frozen=True)
+class EmbeddingVersion:
+    """One version k of an embedding, as the catalog knows it.
+
+    Attributes:
+        version: k >= 0.
+        dim: D_k.
+        source: the Feast batch source with the native vectors.
+        feature: the vector column of that source (after its field mapping).
+        transform: where B_k : R^{D_k} -> R^{D_{k-1}} stands; None for version 0.
+        activations: when this version serves older views.
+        retired: whether its own view is no longer offered.
+    """
+
+    version: int
+    dim: int
+    source: DataSource
+    feature: str = "embedding"
+    transform: TransformRef | None = None
+    activations: tuple[Activation, ...] = ()
+    retired: bool = False
+
+
+def check_versions(embedding: str, versions: Sequence[EmbeddingVersion]) -> None:
+    """Check that versions 0, 1, ..., K form one chain.
+
+    Raises:
+        ChainGapError: a version or its transformation is missing.
+        DirectionError: a transformation does not lead from k to k-1.
+        DimensionError: a transformation disagrees with the versions it connects.
+    """
+    for expected, member in enumerate(versions):
+        if member.version != expected:
+            raise ChainGapError(
+                f"{embedding}: expected version {expected}, found version {member.version}; "
+                f"versions must be 0, 1, 2, ... without gaps. Publish version {expected}."
+            )
+    for older, member in pairwise(versions):
+        link = member.transform
+        k = member.version
+        if link is None:
+            raise ChainGapError(
+                f"{embedding} version {k} has no backward transformation {k} -> {k - 1}; publish "
+                "it with one."
+            )
+        if (link.from_version, link.to_version) != (k, k - 1):
+            raise DirectionError(
+                f"{embedding} version {k}: expected a transformation {k} -> {k - 1}, found "
+                f"{link.from_version} -> {link.to_version} ({link.uri})."
+            )
+        if (link.from_dim, link.to_dim) != (member.dim, older.dim):
+            raise DimensionError(
+                f"{embedding} version {k}: expected a transformation of dimensions {member.dim} "
+                f"-> {older.dim}, found {link.from_dim} -> {link.to_dim} ({link.uri})."
+            )
