@@ -1,0 +1,109 @@
+"""Files of a catalog on any fsspec filesystem; every commit is one exclusive creation."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from feast_bc.errors import CatalogError
+
+
+class CatalogFiles:
+    """Read, create and list the files below one root.
+
+    Paths are relative to the root, with "/" between their parts. Every method raises
+    CatalogError where the filesystem cannot be reached or refuses the operation.
+
+    Args:
+        root: a local path (made absolute) or an fsspec URI such as `s3://bucket/embeddings`.
+        storage_options: what fsspec needs to reach it; see the filesystem's documentation.
+    """
+
+    def __init__(self, root: str | Path, storage_options: dict[str, Any]) -> None:
+        self.root = str(root)
+        self.storage_options = storage_options
+        with self._reaching("open"):
+            self._fs, self._path = url_to_fs(self.root, **storage_options)
+        self._local = isinstance(self._fs, LocalFileSystem)
+        self.root = self._path if self._local else self.root.rstrip("/")
+
+    def uri(self, path: str) -> str:
+        """Where `path` stands, as `fsspec.open` takes it (with the same storage options)."""
+        return f"{self.root}/{path}"
+
+    def read(self, path: str) -> bytes:
+        """The whole file. Raises FileNotFoundError where there is none."""
+        with self._reaching("read"):
+            data: bytes = self._fs.cat_file(f"{self._path}/{path}")
+            return data
+
+    def list(self, folder: str = "") -> list[str]:
+        """Names of the entries of a folder, sorted; none where the folder does not exist."""
+        path = f"{self._path}/{folder}".rstrip("/")
+        with self._reaching("list"):
+            self._fs.invalidate_cache()  # another process may have published meanwhile
+            try:
+                entries = self._fs.ls(path, detail=True)
+            except FileNotFoundError:
+                return []
+            if any(e["name"].rstrip("/") == path and e["type"] == "file" for e in entries):
+                raise NotADirectoryError(f"{path} is a file, not a folder")
+        return sorted(entry["name"].rstrip("/").rpartition("/")[2] for entry in entries)
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a file whose name follows from its content: again is harmless."""
+        with self._reaching("write"):
+            if not self._local:
+                self._fs.pipe_file(f"{self._path}/{path}", data)
+                return
+            with self._aside(path, data) as aside:
+                aside.replace(f"{self._path}/{path}")
+
+    def create(self, path: str, data: bytes) -> None:
+        """Create a file, whole, or not at all if the name is taken: the commit of a change.
+
+        Raises:
+            FileExistsError: somebody else created it first.
+        """
+        with self._reaching("write"):
+            if not self._local:
+                # Atomic where the filesystem has conditional writes, as object stores do.
+                self._fs.pipe_file(f"{self._path}/{path}", data, mode="create")
+                return
+            with self._aside(path, data) as aside:
+                os.link(aside, f"{self._path}/{path}")
+
+    @contextmanager
+    def _aside(self, path: str, data: bytes) -> Iterator[Path]:
+        final = Path(self._path, path)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        aside = final.with_name(f".{final.name}.{uuid.uuid4().hex}")
+        try:
+            with aside.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield aside
+        finally:
+            with suppress(FileNotFoundError):
+                aside.unlink()
+
+    @contextmanager
+    def _reaching(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except Exception as error:  # drivers raise whatever their SDK raises
+            raise CatalogError(
+                f"Cannot {verb} the catalog {self.root}: {type(error).__name__}: {error}. Check "
+                "the URI, the network, the credentials, and that the fsspec driver of its "
+                "protocol is installed (s3fs for s3://, gcsfs for gs://, adlfs for abfs://)."
+            ) from error

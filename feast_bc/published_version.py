@@ -1,0 +1,66 @@
+"""A published version as the catalog lists it: its manifest and its history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from feast_bc.activation import Activation
+from feast_bc.artifact import TransformRef
+from feast_bc.event_log import Event
+from feast_bc.manifest import Manifest
+from feast_bc.versions import EmbeddingVersion
+
+
+@dataclass(frozen=True)
+class PublishedVersion:
+    """Version k of an embedding, with all that the catalog knows about it.
+
+    Attributes:
+        manifest: what `publish` fixed.
+        sha256: hex digest of the manifest file; the parent of version k+1.
+        transform: where the backward transformation k -> k-1 stands; None for version 0.
+        activations: when it serves older views.
+        retired: whether its own view is no longer offered.
+        events: its history, oldest first.
+    """
+
+    manifest: Manifest
+    sha256: str
+    transform: TransformRef | None = None
+    activations: tuple[Activation, ...] = ()
+    retired: bool = False
+    events: tuple[Event, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """k."""
+        return self.manifest.version
+
+    def as_embedding_version(self) -> EmbeddingVersion:
+        """The part that feature views are made from."""
+        return EmbeddingVersion(
+            version=self.manifest.version,
+            dim=self.manifest.dim,
+            source=self.manifest.source,
+            feature=self.manifest.feature,
+            transform=self.transform,
+            activations=self.activations,
+            retired=self.retired,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Manifest and history as one JSON object."""
+        return {
+            **self.manifest.to_json(),
+            "sha256": self.sha256,
+            "activations": [
+                {
+                    "active_from": a.active_from.isoformat(),
+                    "active_until": a.active_until and a.active_until.isoformat(),
+                }
+                for a in self.activations
+            ],
+            "retired": self.retired,
+            "events": [event.to_json() for event in self.events],
+        }
