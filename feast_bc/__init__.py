@@ -1,1 +1,37 @@
 """Backward compatible embeddings for Feast."""
+
+from feast_bc.activation import Activation
+from feast_bc.artifact import TransformRef, load_artifact, save_artifact
+from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.errors import FeastBCError
+from feast_bc.holdout import Holdout
+from feast_bc.provider import BackwardCompatibleProvider
+from feast_bc.source import BackwardCompatibleSource
+from feast_bc.transforms import (
+    AffineTransform,
+    BackwardTransform,
+    MLPTransform,
+    TruncationTransform,
+    compose,
+)
+from feast_bc.versioned_embedding import VersionedEmbedding
+from feast_bc.versions import EmbeddingVersion
+
+__all__ = [
+    "Activation",
+    "AffineTransform",
+    "BackwardCompatibleProvider",
+    "BackwardCompatibleSource",
+    "BackwardTransform",
+    "EmbeddingCatalog",
+    "EmbeddingVersion",
+    "FeastBCError",
+    "Holdout",
+    "MLPTransform",
+    "TransformRef",
+    "TruncationTransform",
+    "VersionedEmbedding",
+    "compose",
+    "load_artifact",
+    "save_artifact",
+]

@@ -1,0 +1,208 @@
+"""The values of a version view at the end of a materialization window.
+
+Materialization writes the view's value at `end` for every entity whose value changed since
+`start`, with the instant at which it took effect as its event timestamp. A cut-over, a rollback or
+an expired TTL changes values without a new native row, and may bring back a row that is older than
+the one it replaces; online stores keep the row with the newest timestamp, so the timestamp has to
+be that of the change. For an entity whose rows are all of the view's own version it is the native
+row's timestamp, as in stock Feast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from feast_bc.activation import Instants, last_boundary, to_micros
+from feast_bc.resolution import Winners, values, winners
+from feast_bc.source import BackwardCompatibleSource
+from feast_bc.vectors import Mask
+from feast_bc.versions import EmbeddingVersion
+
+PullNative = Callable[[EmbeddingVersion, datetime], pa.Table]
+"""(version, end) -> its latest native row per entity at or before `end`, with the columns
+`join_keys`, `VECTOR` and `TIMESTAMP`."""
+
+VECTOR = "__feast_bc_vector"
+TIMESTAMP = "__feast_bc_timestamp"
+
+_NEVER = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class _Natives:
+    """The latest native row per entity of one version, aligned with the entities of all versions.
+
+    Attributes:
+        member: the version.
+        table: its rows.
+        row: shape `(n,)`, the entity's row in `table`, or -1.
+        instant: shape `(n,)`, that row's timestamp in microseconds, or _NEVER.
+        has_vector: shape `(n,)`, whether the row has a vector that is not null.
+    """
+
+    member: EmbeddingVersion
+    table: pa.Table
+    row: Winners
+    instant: Instants
+    has_vector: Mask
+
+    @property
+    def present(self) -> Mask:
+        return self.row >= 0
+
+    def vectors(self) -> pa.ChunkedArray:
+        """The vector column aligned with the entities; null where there is no row."""
+        indices = pa.array(self.row, mask=~self.present)
+        return pa.chunked_array(self.table[VECTOR].take(indices))
+
+
+def changed_values(
+    source: BackwardCompatibleSource,
+    pull: PullNative,
+    *,
+    join_keys: Sequence[str],
+    feature: str,
+    start: datetime,
+    end: datetime,
+    now: datetime | None = None,
+) -> pa.Table:
+    """The view's values at `end` that took effect since `start`.
+
+    Args:
+        source: the view's source.
+        pull: reads native rows.
+        join_keys: the entity's key columns.
+        feature: the name of the vector column to return.
+        start, end: the window, both inclusive, aware. Everything counts as changed when the view
+            was applied to the registry after `start`, since what stands online then was written
+            under an older plan.
+        now: the present; None asks the clock.
+
+    Returns:
+        A table with `join_keys`, `feature` (list<float32>; null where an entity has no value any
+        more) and the source's timestamp field (UTC microseconds), one row per entity.
+    """
+    until = to_micros(end)
+    now = now or datetime.now(timezone.utc)
+    relevant = [
+        member
+        for member in source.members
+        if member.version == source.version or last_boundary(member.activations, until) is not None
+    ]
+    tables = [pull(member, end) for member in relevant]
+    keys, rows = _align([table.select(list(join_keys)) for table in tables])
+    natives = [
+        _natives(member, table, row)
+        for member, table, row in zip(relevant, tables, rows, strict=True)
+    ]
+
+    winner = winners(
+        source,
+        np.full(len(keys), until, np.int64),
+        {native.member.version: _usable(source, native, until) for native in natives},
+    )
+    effective = _effective(source, natives, winner, until)
+
+    changed = np.ones(len(keys), bool)
+    applied = source.last_updated_timestamp
+    if applied is not None and applied < start <= now:
+        changed = effective >= to_micros(start)
+    columns = {
+        native.member.version: native.vectors().filter(pa.array(changed)) for native in natives
+    }
+    vectors = values(source, winner[changed], columns)
+    return (
+        keys.filter(pa.array(changed))
+        .append_column(feature, vectors)
+        .append_column(
+            source.timestamp_field, pa.array(effective[changed], pa.timestamp("us", "UTC"))
+        )
+    )
+
+
+def _align(keys: Sequence[pa.Table]) -> tuple[pa.Table, list[Winners]]:
+    """The distinct keys of all tables, and per table the row that each of them has there."""
+    everything = pa.concat_tables(keys, promote_options="permissive")
+    frame = everything.to_pandas()
+    codes = frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup().to_numpy()
+    count = int(codes.max()) + 1 if len(codes) else 0
+    first = np.zeros(count, np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    rows = []
+    start = 0
+    for table in keys:
+        row = np.full(count, -1, np.int64)
+        row[codes[start : start + len(table)]] = np.arange(len(table))
+        rows.append(row)
+        start += len(table)
+    return everything.take(pa.array(first)), rows
+
+
+def _natives(member: EmbeddingVersion, table: pa.Table, row: Winners) -> _Natives:
+    present = row >= 0
+    instant = np.full(len(row), _NEVER, np.int64)
+    instant[present] = micros(table[TIMESTAMP])[row[present]]
+    has_vector = np.zeros(len(row), bool)
+    has_vector[present] = np.asarray(table[VECTOR].is_valid())[row[present]]
+    return _Natives(member, table, row, instant, has_vector)
+
+
+def _usable(source: BackwardCompatibleSource, native: _Natives, until: int) -> Mask:
+    usable = native.has_vector
+    if source.ttl is not None:
+        usable = usable & (native.instant >= until - _ttl(source))
+    return usable
+
+
+def _effective(
+    source: BackwardCompatibleSource, natives: Sequence[_Natives], winner: Winners, until: int
+) -> Instants:
+    """When the present value of each entity took effect, in microseconds.
+
+    It never lies after `until`, and for every later change it is later: a row arrives, expires or
+    is cut over after the instant at which the previous value was seen to hold.
+    """
+    effective = np.full(winner.shape, _NEVER, np.int64)
+    depends_on_plan = np.zeros(winner.shape, bool)
+    for native in natives:
+        member = native.member
+        effective[winner == member.version] = native.instant[winner == member.version]
+        depends_on_plan |= native.present & (member.version > source.version)
+    for native in natives:
+        member = native.member
+        passed_over = native.present & (winner < member.version)
+        # A row without a vector ends the previous value when it arrives.
+        _raise_to(effective, native.instant, passed_over & ~native.has_vector)
+        if source.ttl is not None:
+            expiry = native.instant + _ttl(source) + 1
+            _raise_to(effective, expiry, passed_over & (expiry <= until))
+        boundary = last_boundary(member.activations, until)
+        if member.version != source.version and boundary is not None:
+            _raise_to(effective, np.full_like(effective, boundary), native.present)
+    if source.last_updated_timestamp is not None:
+        # Until the registry learned of a cut-over, rows were written under the older plan.
+        applied = min(to_micros(source.last_updated_timestamp), until)
+        _raise_to(effective, np.full_like(effective, applied), depends_on_plan)
+    return effective
+
+
+def _raise_to(effective: Instants, floor: Instants, where: Mask) -> None:
+    np.maximum(effective, floor, out=effective, where=where)
+
+
+def _ttl(source: BackwardCompatibleSource) -> int:
+    assert source.ttl is not None  # noqa: S101 - callers have checked
+    return round(source.ttl.total_seconds() * 1_000_000)
+
+
+def micros(column: pa.ChunkedArray) -> Instants:
+    """A timestamp column as microseconds since the epoch; naive timestamps are UTC."""
+    instants = pc.cast(column, pa.timestamp("us", column.type.tz), safe=False)
+    as_array: Instants = pc.cast(instants, pa.int64()).to_numpy()
+    return as_array

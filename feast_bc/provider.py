@@ -1,0 +1,114 @@
+"""The provider: the one line of `feature_store.yaml` that switches feast-bc on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from feast import Entity, FeatureStore, FeatureView
+from feast.base_feature_view import BaseFeatureView
+from feast.data_source import DataSource
+from feast.infra.infra_object import Infra
+from feast.infra.offline_stores.offline_store import OfflineStore
+from feast.infra.offline_stores.offline_utils import get_offline_store_from_config
+from feast.infra.passthrough_provider import PassthroughProvider
+from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
+from feast.repo_config import RepoConfig
+
+from feast_bc.errors import NameCollisionError
+from feast_bc.offline_store import backward_compatible
+from feast_bc.source import BackwardCompatibleSource
+
+
+class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
+    """Feast's passthrough provider over an offline store that knows version views.
+
+    Feature views that are not versioned embeddings behave as with `provider: local`.
+    """
+
+    _offline_store: OfflineStore | None
+
+    @property
+    def offline_store(self) -> OfflineStore:
+        if self._offline_store is None:
+            configured = get_offline_store_from_config(self.repo_config.offline_store)
+            self._offline_store = backward_compatible(type(configured))()
+        return self._offline_store
+
+    def offline_write_batch(
+        self, config: RepoConfig, feature_view: FeatureView, data: Any, progress: Any
+    ) -> None:
+        self.offline_store.offline_write_batch(config, feature_view, data, progress)
+
+    def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
+        """As in Feast; for a version view also that no name collides, before anything is applied.
+
+        Raises:
+            NameCollisionError: see `check_names`.
+        """
+        if isinstance(data_source, BackwardCompatibleSource) and _versions_views(config):
+            check_names([data_source.name], [view.name for view in self._registered_views()])
+        super().validate_data_source(config, data_source)
+
+    def plan_infra(self, config: RepoConfig, desired_registry_proto: RegistryProto) -> Infra:
+        if _versions_views(config):
+            views = [FeatureView.from_proto(v) for v in desired_registry_proto.feature_views]
+            check_names(_version_view_names(views), [view.name for view in views])
+        return super().plan_infra(config, desired_registry_proto)
+
+    def update_infra(
+        self,
+        project: str,
+        tables_to_delete: Sequence[BaseFeatureView],
+        tables_to_keep: Sequence[BaseFeatureView],
+        entities_to_delete: Sequence[Entity],
+        entities_to_keep: Sequence[Entity],
+        partial: bool,
+    ) -> None:
+        if _versions_views(self.repo_config):
+            views = [*self._registered_views(), *tables_to_keep]
+            check_names(_version_view_names(views), [view.name for view in views])
+        super().update_infra(
+            project,
+            tables_to_delete,
+            tables_to_keep,
+            entities_to_delete,
+            entities_to_keep,
+            partial,
+        )
+
+    def _registered_views(self) -> list[BaseFeatureView]:
+        return list(FeatureStore(config=self.repo_config).list_all_feature_views())
+
+
+def check_names(version_views: Iterable[str], all_views: Iterable[str]) -> None:
+    """Refuse a plain view whose versions would be stored under a version view's name.
+
+    With Feast's online view versioning switched on, version 1 of a view `user_embedding` is
+    stored as `user_embedding_v1`: the name of a version view.
+
+    Raises:
+        NameCollisionError: such a view exists.
+    """
+    names = set(all_views)
+    for view in version_views:
+        plain = view.rpartition("_v")[0]
+        if plain in names:
+            raise NameCollisionError(
+                f"Feature view {plain!r} and version view {view!r} would share storage names in "
+                "the online store, because enable_online_feature_view_versioning is on: Feast "
+                f"stores version N of {plain!r} as '{plain}_vN'. Rename {plain!r}, or switch "
+                "online view versioning off."
+            )
+
+
+def _versions_views(config: RepoConfig) -> bool:
+    return bool(config.registry.enable_online_feature_view_versioning)
+
+
+def _version_view_names(views: Iterable[BaseFeatureView]) -> list[str]:
+    return [
+        view.name
+        for view in views
+        if isinstance(getattr(view, "batch_source", None), BackwardCompatibleSource)
+    ]

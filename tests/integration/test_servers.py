@@ -1,0 +1,92 @@
+"""`feast serve` and `feast ui` over a repo with versioned embeddings."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+
+from tests.integration.repo import Repo
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    made = Repo(tmp_path_factory.mktemp("servers"))
+    made.publish(0)
+    made.publish(1, active=True)
+    made.feast("apply")
+    made.feast("materialize", "2025-12-01T00:00:00", "2026-03-15T00:00:00")
+    return made
+
+
+@contextmanager
+def running(repo: Repo, *arguments: str, health: str) -> Iterator[str]:
+    """A `feast` server on a free port; yields its address once it is healthy."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    log = repo.folder / f"{arguments[0]}.log"
+    command = [str(Path(sys.executable).with_name("feast")), *arguments]
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", port],
+            cwd=repo.folder,
+            env=repo.environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        for _ in range(240):
+            try:
+                if requests.get(address + health, timeout=5).ok:
+                    break
+            except requests.ConnectionError:
+                pass
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.25)
+        else:
+            pytest.fail(log.read_text())
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def test_serve(repo: Repo) -> None:
+    with running(repo, "serve", health="/health") as address:
+        answer = requests.post(
+            address + "/get-online-features",
+            json={"feature_service": "churn_model", "entities": {"user_id": [3, 1, 99]}},
+            timeout=30,
+        ).json()
+    names = answer["metadata"]["feature_names"]
+    vectors = answer["results"][names.index("embedding")]
+    expected = repo.expected("user_embedding", view=0, newest=1)
+    np.testing.assert_allclose(vectors["values"][:2], expected[[2, 0]], rtol=1e-5, atol=1e-6)
+    assert vectors["values"][2] is None
+    assert vectors["statuses"] == ["PRESENT", "PRESENT", "NOT_FOUND"]
+
+
+def test_ui_shows_the_views_and_their_lineage(repo: Repo) -> None:
+    with running(repo, "ui", health="/health") as address:
+        assert requests.get(address, timeout=30).ok
+        listed = requests.get(
+            address + "/api/v1/feature_views", params={"project": "feast_bc"}, timeout=30
+        ).json()
+        names = {view["spec"]["name"] for view in listed["featureViews"]}
+        assert {"user_embedding_v0", "user_embedding_v1", "item_embedding_v0"} <= names
+        lineage = requests.get(address + "/api/v1/lineage/registry?project=feast_bc", timeout=30)
+    edges = {
+        (edge["source"]["name"], edge["target"]["name"]) for edge in lineage.json()["relationships"]
+    }
+    assert ("user_embedding_v0", "churn_model") in edges
+    assert ("user_embedding_v0", "user_embedding_v0") in edges  # data source -> view

@@ -1,0 +1,215 @@
+"""What materialization writes: changed values, with the instant at which they took effect."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from feast_bc.latest import TIMESTAMP, VECTOR, changed_values
+from feast_bc.source import BackwardCompatibleSource
+from feast_bc.versions import EmbeddingVersion
+from tests.families import Family, Row, at, make_store, native_table, online
+from tests.schedules import Step, run
+
+ONCE = (0, 1, 1)
+"""Of each version's planned activations, the first is decided."""
+
+
+def vector(version: int, seed: int = 1) -> tuple[float, ...]:
+    return tuple(float(seed + i) for i in range(2 + version))
+
+
+OLD_ROW_WINS_BACK = [Row(1, 1, 3, vector(1)), Row(0, 1, 10, vector(0))]
+
+CASES = {
+    "an older version's newer row in the window does not win": (
+        Family(
+            dims=[2, 3],
+            rows=[Row(0, 1, 1, (1, 1)), Row(1, 1, 2, (1, 2, 3)), Row(0, 1, 6, (9, 9))],
+            active={1: [(3, None)]},
+        ),
+        [Step(1, "apply", 2, (0, 1)), Step(4, "full"), Step(7, "incremental")],
+    ),
+    "a cut-over brings in a row older than the one it replaces": (
+        Family(dims=[2, 3], rows=OLD_ROW_WINS_BACK, active={1: [(12, None)]}),
+        [Step(1, "apply", 2, (0, 1)), Step(11, "full"), Step(13, "incremental")],
+    ),
+    "a cut-over is decided after the instant from which it counts": (
+        Family(dims=[2, 3], rows=OLD_ROW_WINS_BACK, active={1: [(5, None)]}),
+        [
+            Step(1, "apply", 2, (0, 0)),
+            Step(11, "full"),
+            Step(12, "apply", 2, (0, 1)),
+            Step(13, "incremental"),
+        ],
+    ),
+    "a materialization runs between a cut-over and its apply": (
+        Family(
+            dims=[2, 3], rows=[*OLD_ROW_WINS_BACK, Row(0, 1, 13, (7, 7))], active={1: [(12, None)]}
+        ),
+        [
+            Step(1, "apply", 2, (0, 0)),
+            Step(11, "full"),
+            Step(14, "incremental"),
+            Step(15, "apply", 2, (0, 1)),
+            Step(16, "incremental"),
+        ],
+    ),
+    "a rollback brings the older version's row back": (
+        Family(
+            dims=[2, 3],
+            rows=[Row(0, 1, 1, (1, 1)), Row(1, 1, 6, (1, 2, 3)), Row(1, 2, 6, (3, 2, 1))],
+            active={1: [(5, 9)]},
+        ),
+        [Step(1, "apply", 2, (0, 1)), Step(7, "full"), Step(10, "incremental")],
+    ),
+    "a version comes back after a rollback": (
+        Family(
+            dims=[2, 3],
+            rows=[Row(0, 1, 1, (1, 1)), Row(1, 1, 6, (1, 2, 3)), Row(1, 2, 6, (3, 2, 1))],
+            active={1: [(5, 9), (12, None)]},
+        ),
+        [
+            Step(1, "apply", 2, (0, 2)),
+            Step(7, "full"),
+            Step(10, "incremental"),
+            Step(13, "incremental"),
+        ],
+    ),
+    "an expired row gives way to an older version's, then to null": (
+        Family(
+            dims=[2, 3],
+            rows=[Row(1, 1, 2, (1, 2, 3)), Row(0, 1, 4, (5, 5))],
+            active={1: [(0, None)]},
+            ttl_hours=6,
+        ),
+        [
+            Step(1, "apply", 2, (0, 1)),
+            Step(5, "full"),
+            Step(9, "incremental"),
+            Step(11, "incremental"),
+        ],
+    ),
+    "a null vector ends the value that was served": (
+        Family(
+            dims=[2, 3],
+            rows=[Row(0, 1, 1, (1, 1)), Row(1, 1, 3, (1, 2, 3)), Row(1, 1, 6, None)],
+            active={1: [(2, None)]},
+        ),
+        [Step(1, "apply", 2, (0, 1)), Step(4, "full"), Step(7, "incremental")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("offline_store", ["duckdb", "dask"])
+def test_sqlite(case: str, offline_store: str, tmp_path: Path) -> None:
+    family, steps = CASES[case]
+    run(make_store(tmp_path, offline=offline_store), family, tmp_path, steps)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_redis(case: str, redis_store: dict[str, object], tmp_path: Path) -> None:
+    family, steps = CASES[case]
+    run(make_store(tmp_path, online=redis_store), family, tmp_path, steps)
+
+
+def changes(
+    source: BackwardCompatibleSource, family: Family, start: float, end: float, applied: float
+) -> pa.Table:
+    """`changed_values` over the family's rows, the view applied at an hour."""
+
+    def pull(member: EmbeddingVersion, until: datetime) -> pa.Table:
+        newest: dict[int, Row] = {}
+        for row in sorted(family.rows, key=lambda r: r.hour):
+            if row.version == member.version and at(row.hour) <= until:
+                newest[row.entity] = row
+        table = native_table(list(newest.values()))
+        return table.rename_columns(["user_id", TIMESTAMP, VECTOR])
+
+    source.last_updated_timestamp = at(applied)
+    return changed_values(
+        source,
+        pull,
+        join_keys=["user_id"],
+        feature="embedding",
+        start=at(start),
+        end=at(end),
+        now=at(end),
+    )
+
+
+@pytest.fixture
+def family() -> Family:
+    return Family(
+        dims=[2, 3],
+        rows=[
+            Row(0, 1, 1, (1, 1)),
+            Row(0, 2, 1, (2, 2)),
+            Row(0, 3, 1, (3, 3)),
+            Row(1, 1, 4, (1, 2, 3)),
+            Row(0, 2, 6, (4, 4)),
+        ],
+        active={1: [(5, None)]},
+    )
+
+
+def source_of(family: Family, folder: Path, version: int) -> BackwardCompatibleSource:
+    source = family.write(folder).view(version).batch_source
+    assert isinstance(source, BackwardCompatibleSource)
+    return source
+
+
+def test_only_entities_whose_value_changed(family: Family, tmp_path: Path) -> None:
+    source = source_of(family, tmp_path, 0)
+    cut_over = changes(source, family, start=4, end=5, applied=0)
+    assert cut_over["user_id"].to_pylist() == [1]
+    new_row = changes(source, family, start=5.5, end=7, applied=0)
+    assert new_row["user_id"].to_pylist() == [2]
+    assert changes(source, family, start=7, end=8, applied=0).num_rows == 0
+
+
+def test_everything_after_an_apply(family: Family, tmp_path: Path) -> None:
+    source = source_of(family, tmp_path, 0)
+    table = changes(source, family, start=7, end=9, applied=8)
+    assert sorted(table["user_id"].to_pylist()) == [1, 2, 3]
+
+
+def test_effective_timestamps(family: Family, tmp_path: Path) -> None:
+    source = source_of(family, tmp_path, 0)
+    table = changes(source, family, start=0, end=9, applied=0)
+    found = dict(
+        zip(table["user_id"].to_pylist(), table["event_timestamp"].to_pylist(), strict=True)
+    )
+    # 1 was cut over at 5; 2 and 3 only ever had rows of the view's own version.
+    assert found == {1: at(5), 2: at(6), 3: at(1)}
+
+
+def test_the_newest_view_keeps_native_timestamps(family: Family, tmp_path: Path) -> None:
+    source = source_of(family, tmp_path, 1)
+    table = changes(source, family, start=0, end=9, applied=8)
+    assert table["event_timestamp"].to_pylist() == [at(4)]
+    assert table["embedding"].type == pa.list_(pa.float32())
+
+
+def test_a_half_finished_materialization_never_mixes_spaces(family: Family, tmp_path: Path) -> None:
+    """A value that breaks midway fails its view; what stands online stays version-0 compatible."""
+    family = Family(
+        dims=[2, 3],
+        rows=[Row(0, 1, 1, (1, 1)), Row(0, 2, 1, (2, 2)), Row(1, 1, 4, (1, 2, 3))],
+        active={1: [(5, None)]},
+    )
+    store = make_store(tmp_path)
+    run(store, family, tmp_path, [Step(0, "apply", 2, ONCE), Step(3, "full")])
+    bad = Family(dims=[2, 3], rows=[*family.rows, Row(1, 2, 4, (1, float("nan"), 3))])
+    Family.write(bad, tmp_path)
+    with pytest.raises(ValueError, match=r"user_embedding version 1 .*NaN or infinity"):
+        store.materialize_incremental(at(6), feature_views=["user_embedding_v0"])
+    for entity in (1, 2):
+        (found,) = online(store, "user_embedding_v0", [entity])
+        assert found is not None
+        np.testing.assert_array_equal(found, family.value(0, entity, 3))

@@ -1,0 +1,165 @@
+"""The provider in a feature store: name clashes, stock behaviour, errors of a wrong setup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from feast import FeatureView, Field, FileSource
+from feast.infra.registry.sql import SqlRegistryConfig
+from feast.repo_config import RegistryConfig
+from feast.types import Int64
+
+from feast_bc.errors import ArtifactError, NameCollisionError, ProviderError
+from feast_bc.provider import check_names
+from tests.families import USER, Family, Row, at, make_store, offline, online, same
+
+FAMILY = Family(
+    dims=[2, 3],
+    rows=[Row(0, 1, 1, (1, 2)), Row(1, 1, 4, (1, 2, 3)), Row(1, 2, 4, (4, 5, 6))],
+    active={1: [(5, None)]},
+)
+
+
+def plain_view(folder: Path, name: str) -> FeatureView:
+    pq.write_table(
+        pa.table(
+            {
+                "user_id": pa.array([1, 2], pa.int64()),
+                "event_timestamp": pa.array([at(0), at(1)], pa.timestamp("us", "UTC")),
+                "age": pa.array([30, 40], pa.int64()),
+            }
+        ),
+        folder / f"{name}.parquet",
+    )
+    return FeatureView(
+        name=name,
+        entities=[USER],
+        schema=[Field(name="user_id", dtype=Int64), Field(name="age", dtype=Int64)],
+        source=FileSource(path=str(folder / f"{name}.parquet"), timestamp_field="event_timestamp"),
+    )
+
+
+@pytest.mark.parametrize("kind", ["file", "sql"])
+def test_registries(kind: str, tmp_path: Path) -> None:
+    if kind == "file":
+        registry = RegistryConfig(path=str(tmp_path / "registry.db"))
+    else:
+        registry = SqlRegistryConfig(
+            registry_type="sql", path=f"sqlite:///{tmp_path / 'registry.sqlite'}"
+        )
+    store = make_store(tmp_path, registry=registry)
+    views = FAMILY.write(tmp_path).feature_views()
+    store.apply([USER, *views.values()])
+    store.materialize(at(0), at(6))
+    # Another process reads the views back from the registry.
+    other = make_store(tmp_path, registry=registry)
+    for version, name in enumerate(views):
+        assert other.get_feature_view(name).batch_source == views[name].batch_source
+        same(online(other, name, [1, 2, 9]), [FAMILY.value(version, u, 6) for u in (1, 2, 9)])
+        same(
+            offline(other, name, [1, 2, 9], [6] * 3),
+            [FAMILY.value(version, u, 6) for u in (1, 2, 9)],
+        )
+
+
+async def test_async_online_features(redis_store: dict[str, object], tmp_path: Path) -> None:
+    store = make_store(tmp_path, online=redis_store)
+    store.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
+    store.materialize(at(0), at(6))
+    await store.initialize()
+    response = await store.get_online_features_async(
+        ["user_embedding_v0:embedding"], [{"user_id": 1}, {"user_id": 9}]
+    )
+    # Feast's own close() leaves the asynchronous client's connections open.
+    await store._get_provider().online_store._client_async.aclose()
+    same(response.to_dict()["embedding"], [FAMILY.value(0, 1, 6), None])
+
+
+def test_plain_views_behave_as_with_the_stock_provider(tmp_path: Path) -> None:
+    """Same answers online, same bytes in the online store."""
+    found = []
+    for provider in ("local", "feast_bc.BackwardCompatibleProvider"):
+        folder = tmp_path / provider
+        folder.mkdir()
+        store = make_store(folder, provider=provider)
+        store.apply([USER, plain_view(tmp_path, "profile")])
+        store.materialize(at(-1), at(2))
+        rows = store.get_online_features(["profile:age"], [{"user_id": u} for u in (2, 1, 9)])
+        connection = store._get_provider().online_store._get_conn(store.config)
+        stored = connection.execute(
+            "SELECT entity_key, feature_name, value, event_ts FROM test_profile ORDER BY 1, 2"
+        ).fetchall()
+        found.append((rows.to_dict(), stored))
+    assert found[0] == found[1]
+    assert len(found[0][1]) == 2
+
+
+def test_a_stock_client_reads_what_we_materialized(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    store.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
+    store.materialize(at(0), at(6))
+    stock = make_store(tmp_path, provider="local")
+    same(online(stock, "user_embedding_v0", [1, 2]), [FAMILY.value(0, u, 6) for u in (1, 2)])
+
+
+def test_reapplying_keeps_watermarks_and_retiring_removes_the_view(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    views = FAMILY.write(tmp_path).feature_views()
+    store.apply([USER, *views.values()])
+    store.materialize(at(0), at(6))
+    store.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
+    assert store.get_feature_view("user_embedding_v0").most_recent_end_time == at(6)
+    store.apply(
+        [views["user_embedding_v0"]],
+        objects_to_delete=[views["user_embedding_v1"]],
+        partial=False,
+    )
+    assert [v.name for v in store.list_feature_views()] == ["user_embedding_v0"]
+    same(offline(store, "user_embedding_v0", [2], [6]), [FAMILY.value(0, 2, 6)])
+
+
+def test_teardown(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    store.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
+    store.materialize(at(0), at(6))
+    store.teardown()
+    assert not (tmp_path / "online.db").exists()
+
+
+def test_a_store_without_the_provider_is_told(tmp_path: Path) -> None:
+    store = make_store(tmp_path, provider="local")
+    view = FAMILY.write(tmp_path).view(0)
+    with pytest.raises(ProviderError, match=r"`provider: local`.*BackwardCompatibleProvider"):
+        store._get_provider().validate_data_source(store.config, view.batch_source)
+
+
+def test_apply_refuses_a_tampered_transformation(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    view = FAMILY.write(tmp_path).view(0)
+    file = tmp_path / "b1.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x00")
+    with pytest.raises(ArtifactError, match=r"b1\.safetensors: sha256 mismatch"):
+        store._get_provider().validate_data_source(store.config, view.batch_source)
+
+
+@pytest.mark.parametrize("plain_first", [True, False])
+def test_names_that_collide_under_online_versioning(plain_first: bool, tmp_path: Path) -> None:
+    registry = RegistryConfig(
+        path=str(tmp_path / "registry.db"), enable_online_feature_view_versioning=True
+    )
+    store = make_store(tmp_path, registry=registry)
+    versions = [USER, *FAMILY.write(tmp_path).feature_views().values()]
+    plain = [USER, plain_view(tmp_path, "user_embedding")]
+    first, second = (plain, versions) if plain_first else (versions, plain)
+    store.apply(first)
+    with pytest.raises(NameCollisionError, match=r"'user_embedding' and version view"):
+        make_store(tmp_path, registry=registry).apply(second)
+    kept = {view.name for view in make_store(tmp_path, registry=registry).list_feature_views()}
+    assert kept == {view.name for view in first[1:]}
+
+
+def test_names_that_do_not_collide() -> None:
+    check_names(["user_embedding_v1"], ["user_embedding_v1", "user", "user_embedding_vx"])

@@ -1,0 +1,155 @@
+"""The one rule, held against its oracle over random histories and real stores."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.families import USER, Family, Row, at, make_store, offline, online, same
+from tests.schedules import ASKED, ENTITIES, Step, run
+
+HORIZON = 24
+
+
+@st.composite
+def families(draw: st.DrawFn) -> Family:
+    """Random dims, native histories (backfills, gaps, nulls) and cut-overs."""
+    dims = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    floats = st.floats(-8, 8, width=16)
+    places = st.tuples(
+        st.integers(0, len(dims) - 1), st.sampled_from(ENTITIES), st.integers(0, HORIZON)
+    )
+    rows = []
+    for version, entity, hour in sorted(draw(st.sets(places, max_size=14))):
+        vector = st.tuples(*[floats] * dims[version])
+        rows.append(Row(version, entity, hour, draw(st.none() | vector | vector | vector)))
+    return Family(
+        dims=dims,
+        rows=rows,
+        active={k: draw(activations()) for k in range(1, len(dims))},
+        ttl_hours=draw(st.none() | st.integers(2, HORIZON)),
+    )
+
+
+@st.composite
+def activations(draw: st.DrawFn) -> list[tuple[float, float | None]]:
+    """No, one or two disjoint intervals; the last may be open."""
+    edges = sorted(draw(st.sets(st.integers(0, HORIZON), max_size=4)))
+    starts, ends = edges[::2], edges[1::2]
+    return [(s, ends[i] if i < len(ends) else None) for i, s in enumerate(starts)]
+
+
+@st.composite
+def schedules(draw: st.DrawFn, family: Family) -> list[Step]:
+    """An apply, then applies and materializations in any order, each an hour of its own.
+
+    A later apply may know more versions, and more of the planned cut-overs: some of them then
+    took effect before the registry learned of them.
+    """
+    hours = sorted(draw(st.sets(st.integers(1, HORIZON), min_size=2, max_size=6)))
+    steps = []
+    versions = draw(st.integers(1, len(family.dims)))
+    decided = tuple(draw(st.integers(0, 2)) for _ in family.dims)
+    for i, hour in enumerate(hours):
+        if i == 0 or (i < len(hours) - 1 and draw(st.booleans())):
+            versions = draw(st.integers(versions, len(family.dims)))
+            decided = tuple(draw(st.integers(d, 2)) for d in decided)
+            steps.append(Step(hour, "apply", versions, decided))
+        else:
+            steps.append(Step(hour, draw(st.sampled_from(["full", "incremental"]))))
+    return steps
+
+
+@pytest.mark.parametrize("offline_store", ["duckdb", "dask"])
+@settings(max_examples=100)
+@given(data=st.data())
+def test_online_equals_offline_equals_the_rule_with_sqlite(
+    offline_store: str, data: st.DataObject
+) -> None:
+    family = data.draw(families())
+    steps = data.draw(schedules(family))
+    with tempfile.TemporaryDirectory() as folder:
+        store = make_store(Path(folder), offline=offline_store)
+        run(store, family, Path(folder), steps)
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_online_equals_offline_equals_the_rule_with_redis(
+    redis_store: dict[str, object], redis_address: str, data: st.DataObject
+) -> None:
+    """Redis keeps the row with the newest timestamp, whatever is written later."""
+    family = data.draw(families())
+    steps = data.draw(schedules(family))
+    host, port = redis_address.split(":")
+    with redis.Redis(host=host, port=int(port)) as client:
+        client.flushdb()
+    with tempfile.TemporaryDirectory() as folder:
+        store = make_store(Path(folder), online=redis_store)
+        run(store, family, Path(folder), steps)
+
+
+@pytest.mark.parametrize("offline_store", ["duckdb", "dask"])
+@settings(max_examples=100)
+@given(data=st.data())
+def test_no_entity_row_is_dropped_duplicated_or_reordered(
+    offline_store: str, data: st.DataObject
+) -> None:
+    family = data.draw(families())
+    asked = data.draw(
+        st.lists(
+            st.tuples(st.sampled_from(ASKED), st.integers(-1, HORIZON + 2)),
+            min_size=1,
+            max_size=12,
+        )
+    )
+    views = [f"user_embedding_v{v}" for v in range(len(family.dims))]
+    frame = pd.DataFrame(
+        {
+            "label": range(len(asked)),
+            "user_id": [entity for entity, _ in asked],
+            "event_timestamp": [at(hour) for _, hour in asked],
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        store = make_store(Path(folder), offline=offline_store)
+        store.apply([USER, *family.write(Path(folder)).feature_views().values()])
+        table = store.get_historical_features(
+            frame, features=[f"{view}:embedding" for view in views], full_feature_names=True
+        ).to_arrow()
+    assert table.column_names == [*frame.columns, *(f"{view}__embedding" for view in views)]
+    pd.testing.assert_frame_equal(
+        table.select(list(frame.columns)).to_pandas(), frame, check_dtype=False
+    )
+    for version, view in enumerate(views):
+        same(
+            [None if v is None else np.array(v) for v in table[f"{view}__embedding"].to_pylist()],
+            [family.value(version, entity, hour) for entity, hour in asked],
+        )
+
+
+@settings(max_examples=25)
+@given(data=st.data())
+def test_the_newest_view_holds_the_native_vectors_bit_for_bit(data: st.DataObject) -> None:
+    dim = data.draw(st.integers(1, 5))
+    floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
+    vectors = data.draw(st.lists(st.tuples(*[floats] * dim), min_size=1, max_size=5))
+    family = Family(dims=[dim], rows=[Row(0, i, 0, v) for i, v in enumerate(vectors)])
+    entities = list(range(len(vectors)))
+    native = np.array(vectors, np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        store = make_store(Path(folder))
+        store.apply([USER, *family.write(Path(folder)).feature_views().values()])
+        store.materialize(at(-1), at(1))
+        for found in (
+            online(store, "user_embedding_v0", entities),
+            offline(store, "user_embedding_v0", entities, [1] * len(entities)),
+        ):
+            assert np.array(found).tobytes() == native.tobytes()
