@@ -1,0 +1,1 @@
+"""The embedding team's reference pipeline: from interactions to published embedding versions."""

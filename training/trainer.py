@@ -1,0 +1,105 @@
+"""Fit one encoder: hidden purchases as the intended task, plus the alignment to version k-1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from feast_bc.alignment import BackwardMap, multi_step_loss
+from training.encoder import Encoder, dense
+from training.history import History
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How an encoder is fitted.
+
+    Attributes:
+        epochs: passes over the users.
+        batch: users per step.
+        learning_rate, weight_decay: of Adam.
+        masked: the share of a user's purchases hidden from the encoder, which must predict them.
+        alignment: lambda, the weight of the alignment loss (the paper: 16).
+        seed: of the initial tables, the order of users and the masks.
+    """
+
+    epochs: int = 30
+    batch: int = 512
+    learning_rate: float = 0.02
+    weight_decay: float = 1e-4
+    masked: float = 0.5
+    alignment: float = 16.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the users' vectors are aligned to, and the map that leads there.
+
+    Attributes:
+        previous: z_{k-1} on the same history, shape `(users, D_{k-1})`.
+        present: bool, shape `(users,)`; false without a previous vector, and where held out.
+        backward: B_k, trained with the encoder.
+        older: the weights of B_{k-1}, ..., B_1.
+    """
+
+    previous: Tensor
+    present: Tensor
+    backward: BackwardMap
+    older: Sequence[Tensor] = ()
+
+
+def fit(
+    encoder: Encoder,
+    past: History,
+    schedule: Schedule,
+    *,
+    target: Target | None = None,
+    after_epoch: Callable[[int], None] | None = None,
+) -> None:
+    """Train the encoder, and the target's backward map with it, in place.
+
+    The intended task's loss is the cross entropy of a softmax over all items: given a part of a
+    user's purchases, name the hidden ones, recent ones counting more (`History.recency`).
+
+    The joint loss aligns the users. The items' vectors follow from the users' (see `Encoder`),
+    and so does their alignment.
+
+    Args:
+        encoder: as initialised.
+        past: what it may see.
+        schedule: how long and how hard.
+        target: for k >= 1, what to align to.
+        after_epoch: called with the number of epochs done.
+    """
+    rng = np.random.default_rng(schedule.seed)
+    generator = torch.Generator().manual_seed(schedule.seed)
+    parameters = list(encoder.parameters())
+    if target is not None:
+        parameters += target.backward.parameters()
+    optimizer = torch.optim.Adam(
+        parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+    )
+    users = past.bought.shape[0]
+    for epoch in range(1, schedule.epochs + 1):
+        for rows in np.array_split(rng.permutation(users), max(users // schedule.batch, 1)):
+            bought = dense(past.bought, rows)
+            hidden = torch.rand(bought.shape, generator=generator) < schedule.masked
+            scores = encoder(bought * ~hidden) @ encoder.outputs.T
+            weight = dense(past.recency, rows) * hidden
+            loss = -(weight * scores.log_softmax(dim=1)).sum() / weight.sum()
+            if target is not None:
+                mapped = target.backward(encoder(bought))
+                batch = torch.from_numpy(rows)
+                loss = loss + schedule.alignment * multi_step_loss(
+                    mapped, target.previous[batch], target.older, target.present[batch]
+                )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        if after_epoch is not None:
+            after_epoch(epoch)
