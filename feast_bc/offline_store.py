@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from feast import FeatureView
@@ -20,6 +21,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.utils import compute_non_entity_date_range
 
+from feast_bc.activation import active_at, to_micros
 from feast_bc.errors import ProviderError
 from feast_bc.historical import (
     EVENT_TIMESTAMP,
@@ -189,7 +191,9 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         end: datetime,
     ) -> RetrievalJob:
         def pull(member: EmbeddingVersion, until: datetime) -> pa.Table:
-            return self._native_rows(config, member, join_keys, _BEGINNING, until)
+            return self._latest_rows(
+                config, member.source, member.feature, join_keys, _BEGINNING, until
+            )
 
         (feature,) = features
         return BackwardCompatibleRetrievalJob(
@@ -199,18 +203,18 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             config=config,
         )
 
-    def _native_rows(
+    def _latest_rows(
         self,
         config: RepoConfig,
-        member: EmbeddingVersion,
+        source: DataSource,
+        feature: str,
         join_keys: list[str],
         start: datetime,
         end: datetime,
     ) -> pa.Table:
-        """The latest native row per entity in a window, as `feast_bc.latest` takes them."""
-        source = member.source
-        column_of = {feature: column for column, feature in source.field_mapping.items()}
-        vector = column_of.get(member.feature, member.feature)
+        """A source's latest row per entity in a window, as `feast_bc.latest` takes them."""
+        column_of = {name: column for column, name in source.field_mapping.items()}
+        vector = column_of.get(feature, feature)
         timestamp = column_of.get(source.timestamp_field, source.timestamp_field)
         created = source.created_timestamp_column
         table = (
@@ -243,13 +247,8 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         keys = common_join_keys(feature_views)
         found = []
         for view in feature_views:
-            if isinstance(view.batch_source, BackwardCompatibleSource):
-                sources = list(view.batch_source.members)
-            else:
-                feature = view.features[0].name
-                sources = [EmbeddingVersion(0, 1, view.batch_source, feature)]
-            for member in sources:
-                table = self._native_rows(config, member, keys, start, end)
+            for source, feature in _sources(view, end):
+                table = self._latest_rows(config, source, feature, keys, start, end)
                 found.append(table.select(keys).to_pandas())
         entities: pd.DataFrame = pd.concat(found).drop_duplicates(ignore_index=True)
         entities[EVENT_TIMESTAMP] = pd.Timestamp(end)
@@ -263,6 +262,19 @@ def backward_compatible(inner: type[OfflineStore]) -> type[OfflineStore]:
     class and check what they are instances of.
     """
     return type(f"BackwardCompatible{inner.__name__}", (BackwardCompatibleOfflineStore, inner), {})
+
+
+def _sources(view: FeatureView, instant: datetime) -> list[tuple[DataSource, str]]:
+    """The batch sources that may give a view's values at an instant, each with one feature."""
+    source = view.batch_source
+    if not isinstance(source, BackwardCompatibleSource):
+        return [(source, view.features[0].name)]
+    at = np.array([to_micros(instant)])
+    return [
+        (member.source, member.feature)
+        for member in source.members
+        if member.version == source.version or active_at(member.activations, at).any()
+    ]
 
 
 def _is_version_view(view: FeatureView) -> bool:

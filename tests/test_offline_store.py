@@ -1,4 +1,4 @@
-"""Everything `get_historical_features` can be asked, with version views in the call."""
+"""Everything a store can be asked in a call with version views."""
 
 from __future__ import annotations
 
@@ -138,6 +138,14 @@ def test_on_demand_view_over_a_version_view(store: FeatureStore) -> None:
     first, second = table["norm"].to_pylist()
     assert first == pytest.approx(float(np.linalg.norm(value)), rel=1e-5)
     assert second is None or np.isnan(second)
+
+
+def test_on_demand_view_over_a_version_view_online(store: FeatureStore) -> None:
+    store.materialize(at(0), at(6), feature_views=["user_embedding_v0"])
+    found = store.get_online_features(["user_norm:norm"], [{"user_id": 1}]).to_dict()
+    value = FAMILY.value(0, 1, 6)
+    assert value is not None
+    assert found["norm"] == [pytest.approx(float(np.linalg.norm(value)), rel=1e-5)]
 
 
 def test_join_key_map(store: FeatureStore) -> None:
