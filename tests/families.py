@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import Entity, FeatureStore, FileSource, RepoConfig
+from feast.data_source import DataSource
 from feast.repo_config import RegistryConfig
 from feast.value_type import ValueType
 
@@ -103,6 +104,17 @@ class Family:
         ttl = None if self.ttl_hours is None else timedelta(hours=self.ttl_hours)
         return VersionedEmbedding(self.name, versions=versions, entities=[USER], ttl=ttl)
 
+    def write_over(
+        self, folder: Path, source: Callable[[EmbeddingVersion], DataSource]
+    ) -> VersionedEmbedding:
+        """As `write`, with another kind of batch source per version."""
+        versions = self.write(folder).versions
+        return VersionedEmbedding(
+            self.name,
+            versions=[replace(member, source=source(member)) for member in versions],
+            entities=[USER],
+        )
+
     def value(self, version: int, entity: int, hour: float) -> np.ndarray | None:
         """The oracle: the design's one sentence, word by word, one value at a time."""
         for k in reversed(range(version, len(self.dims))):
@@ -122,6 +134,19 @@ class Family:
                 vector = step.apply(vector)
             return vector[0]
         return None
+
+
+EXAMPLE = Family(
+    dims=[2, 3],
+    rows=[
+        Row(0, 1, 1, (1, 2)),
+        Row(0, 2, 1, (3, 4)),
+        Row(1, 1, 4, (1, 2, 3)),
+        Row(1, 3, 4, (4, 5, 6)),
+    ],
+    active={1: [(5, None)]},
+)
+"""Version 1 takes over at hour 5, for users 1 and 3; user 2 only has version 0."""
 
 
 def native_table(rows: Sequence[Row]) -> pa.Table:

@@ -18,20 +18,9 @@ from feast.types import Array, Float32, Float64, Int64
 from feast.value_type import ValueType
 
 from feast_bc.errors import DimensionError, ProviderError
-from tests.families import USER, Family, Row, at, make_store, same
+from tests.families import EXAMPLE, USER, Family, Row, at, make_store, same
 
 SHOP = Entity(name="shop", join_keys=["shop_id"], value_type=ValueType.INT64)
-
-FAMILY = Family(
-    dims=[2, 3],
-    rows=[
-        Row(0, 1, 1, (1, 2)),
-        Row(0, 2, 1, (3, 4)),
-        Row(1, 1, 4, (1, 2, 3)),
-        Row(1, 3, 4, (4, 5, 6)),
-    ],
-    active={1: [(5, None)]},
-)
 
 
 @pytest.fixture(params=["duckdb", "dask"])
@@ -71,7 +60,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> FeatureStore:
         schema=[Field(name="shop_id", dtype=Int64), Field(name="size", dtype=Int64)],
         source=FileSource(path=str(tmp_path / "shop.parquet"), timestamp_field="event_timestamp"),
     )
-    views = FAMILY.write(tmp_path).feature_views()
+    views = EXAMPLE.write(tmp_path).feature_views()
 
     @on_demand_feature_view(
         sources=[views["user_embedding_v0"]],
@@ -117,7 +106,7 @@ def test_several_versions_and_unrelated_views_in_one_call(store: FeatureStore) -
     for version in (0, 1):
         same(
             vectors(table, f"user_embedding_v{version}__embedding"),
-            [FAMILY.value(version, user, hour) for user, hour in rows],
+            [EXAMPLE.value(version, user, hour) for user, hour in rows],
         )
 
 
@@ -126,14 +115,14 @@ def test_feature_service(store: FeatureStore) -> None:
         entity_df([(1, 6), (2, 6)]), features=store.get_feature_service("churn")
     ).to_arrow()
     assert table.column_names == ["user_id", "event_timestamp", "embedding", "age"]
-    same(vectors(table, "embedding"), [FAMILY.value(0, user, 6) for user in (1, 2)])
+    same(vectors(table, "embedding"), [EXAMPLE.value(0, user, 6) for user in (1, 2)])
 
 
 def test_on_demand_view_over_a_version_view(store: FeatureStore) -> None:
     table = store.get_historical_features(
         entity_df([(1, 6), (9, 6)]), features=["user_norm:norm"]
     ).to_arrow()
-    value = FAMILY.value(0, 1, 6)
+    value = EXAMPLE.value(0, 1, 6)
     assert value is not None
     first, second = table["norm"].to_pylist()
     assert first == pytest.approx(float(np.linalg.norm(value)), rel=1e-5)
@@ -143,7 +132,7 @@ def test_on_demand_view_over_a_version_view(store: FeatureStore) -> None:
 def test_on_demand_view_over_a_version_view_online(store: FeatureStore) -> None:
     store.materialize(at(0), at(6), feature_views=["user_embedding_v0"])
     found = store.get_online_features(["user_norm:norm"], [{"user_id": 1}]).to_dict()
-    value = FAMILY.value(0, 1, 6)
+    value = EXAMPLE.value(0, 1, 6)
     assert value is not None
     assert found["norm"] == [pytest.approx(float(np.linalg.norm(value)), rel=1e-5)]
 
@@ -158,8 +147,8 @@ def test_join_key_map(store: FeatureStore) -> None:
     service = FeatureService(name="pair", features=[buyer, seller])
     store.apply([service])
     table = store.get_historical_features(frame, service, full_feature_names=True).to_arrow()
-    same(vectors(table, "buyer__embedding"), [FAMILY.value(0, u, 6) for u in (1, 2)])
-    same(vectors(table, "seller__embedding"), [FAMILY.value(0, u, 6) for u in (3, 1)])
+    same(vectors(table, "buyer__embedding"), [EXAMPLE.value(0, u, 6) for u in (1, 2)])
+    same(vectors(table, "seller__embedding"), [EXAMPLE.value(0, u, 6) for u in (3, 1)])
 
 
 def test_without_entities(store: FeatureStore) -> None:
@@ -169,7 +158,7 @@ def test_without_entities(store: FeatureStore) -> None:
     frame = frame.sort_values("user_id")
     assert frame["user_id"].tolist() == [1, 2, 3]
     assert (frame["event_timestamp"] == at(6)).all()
-    same(list(frame["embedding"]), [FAMILY.value(0, user, 6) for user in (1, 2, 3)])
+    same(list(frame["embedding"]), [EXAMPLE.value(0, user, 6) for user in (1, 2, 3)])
 
 
 def test_without_entities_needs_views_of_one_entity(store: FeatureStore) -> None:
@@ -188,7 +177,7 @@ def test_saved_dataset(store: FeatureStore, tmp_path: Path) -> None:
     storage = SavedDatasetFileStorage(path=str(tmp_path / "training_set.parquet"))
     saved = store.create_saved_dataset(job, name="training_set", storage=storage)
     frame = saved.to_df().sort_values("user_id")
-    same(list(frame["embedding"]), [FAMILY.value(0, user, 6) for user in (1, 2)])
+    same(list(frame["embedding"]), [EXAMPLE.value(0, user, 6) for user in (1, 2)])
     with pytest.raises(SavedDatasetLocationAlreadyExists):
         store.create_saved_dataset(job, name="again", storage=storage)
     store.create_saved_dataset(job, name="again", storage=storage, allow_overwrite=True)
@@ -202,7 +191,7 @@ def test_entity_dataframe_is_left_alone(store: FeatureStore) -> None:
     before = frame.copy()
     table = store.get_historical_features(frame, ["user_embedding_v0:embedding"]).to_arrow()
     pd.testing.assert_frame_equal(frame, before)
-    same(vectors(table, "embedding"), [FAMILY.value(0, 1, 6)] * 2)
+    same(vectors(table, "embedding"), [EXAMPLE.value(0, 1, 6)] * 2)
 
 
 def test_empty_entity_dataframe(store: FeatureStore) -> None:
@@ -221,8 +210,7 @@ def test_missing_join_key(store: FeatureStore) -> None:
 
 def test_native_vectors_of_another_dimension(store: FeatureStore, tmp_path: Path) -> None:
     wrong = Family(dims=[2, 4], rows=[Row(1, 1, 4, (1, 2, 3, 4))])
-    wrong.write(tmp_path / "wrong") if (tmp_path / "wrong").mkdir() is None else None
-    (tmp_path / "v1.parquet").write_bytes((tmp_path / "wrong" / "v1.parquet").read_bytes())
+    wrong.write(tmp_path)  # overwrites version 1's vectors, behind the registry's back
     job = store.get_historical_features(entity_df([(1, 6)]), ["user_embedding_v0:embedding"])
     with pytest.raises(DimensionError, match=r"user_embedding version 1 .*dimension 3, found 4"):
         job.to_arrow()

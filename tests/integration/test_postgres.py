@@ -17,20 +17,9 @@ from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source i
 )
 from feast.repo_config import RegistryConfig
 
-from feast_bc import EmbeddingVersion, VersionedEmbedding
 from feast_bc.errors import ProviderError
-from tests.families import USER, Family, Row, at, online, same
+from tests.families import EXAMPLE, USER, at, online, same
 
-FAMILY = Family(
-    dims=[2, 3],
-    rows=[
-        Row(0, 1, 1, (1, 2)),
-        Row(0, 2, 1, (3, 4)),
-        Row(1, 1, 4, (1, 2, 3)),
-        Row(1, 3, 4, (4, 5, 6)),
-    ],
-    active={1: [(5, None)]},
-)
 ASKED = [(1, 2.0), (2, 6.0), (1, 6.0), (3, 6.0), (9, 6.0)]
 
 
@@ -57,33 +46,26 @@ def store(server: dict[str, Any], tmp_path: Path) -> FeatureStore:
     with psycopg.connect(**settings, dbname=server["database"], autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
-        for version in range(len(FAMILY.dims)):
+        for version in range(len(EXAMPLE.dims)):
             table = psycopg.sql.Identifier(f"v{version}")
             columns = "(user_id bigint, event_timestamp timestamptz, embedding real[])"
             connection.execute(psycopg.sql.SQL("CREATE TABLE {} " + columns).format(table))
             insert = psycopg.sql.SQL("INSERT INTO {} VALUES (%s, %s, %s)").format(table)
-            for row in FAMILY.rows:
+            for row in EXAMPLE.rows:
                 if row.version == version:
                     vector = list(row.vector or ())
                     connection.execute(insert, (row.entity, at(row.hour), vector))
         connection.execute("CREATE TABLE asked (user_id bigint, event_timestamp timestamptz)")
         for user, hour in ASKED:
             connection.execute("INSERT INTO asked VALUES (%s, %s)", (user, at(hour)))
-    versions = [
-        EmbeddingVersion(
-            version=member.version,
-            dim=member.dim,
-            source=PostgreSQLSource(
-                name=f"v{member.version}",
-                table=f"v{member.version}",
-                timestamp_field="event_timestamp",
-            ),
-            transform=member.transform,
-            activations=member.activations,
-        )
-        for member in FAMILY.write(tmp_path).versions
-    ]
-    embedding = VersionedEmbedding("user_embedding", versions=versions, entities=[USER])
+    embedding = EXAMPLE.write_over(
+        tmp_path,
+        lambda member: PostgreSQLSource(
+            name=f"v{member.version}",
+            table=f"v{member.version}",
+            timestamp_field="event_timestamp",
+        ),
+    )
     made = FeatureStore(
         config=RepoConfig(
             project="test",
@@ -99,7 +81,7 @@ def store(server: dict[str, Any], tmp_path: Path) -> FeatureStore:
 
 
 def expected(rows: list[tuple[int, float]]) -> list[np.ndarray | None]:
-    return [FAMILY.value(0, user, hour) for user, hour in rows]
+    return [EXAMPLE.value(0, user, hour) for user, hour in rows]
 
 
 def test_a_query_as_entity_dataframe(store: FeatureStore) -> None:
@@ -116,7 +98,7 @@ def test_a_query_as_entity_dataframe(store: FeatureStore) -> None:
     same(list(frame["user_embedding_v0__embedding"]), expected(rows))
     same(
         list(frame["user_embedding_v1__embedding"]),
-        [FAMILY.value(1, user, hour) for user, hour in rows],
+        [EXAMPLE.value(1, user, hour) for user, hour in rows],
     )
 
 

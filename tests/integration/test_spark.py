@@ -13,24 +13,13 @@ import pytest
 from feast import FeatureStore, RepoConfig
 from feast.repo_config import RegistryConfig
 
-from feast_bc import EmbeddingVersion, VersionedEmbedding
-from tests.families import USER, Family, Row, at, online, same
+from tests.families import EXAMPLE, USER, at, online, same
 
 pytestmark = pytest.mark.skipif(
     shutil.which("java") is None and "JAVA_HOME" not in os.environ,
     reason="Spark needs Java 17 or newer, which no Python package brings whole.",
 )
 
-FAMILY = Family(
-    dims=[2, 3],
-    rows=[
-        Row(0, 1, 1, (1, 2)),
-        Row(0, 2, 1, (3, 4)),
-        Row(1, 1, 4, (1, 2, 3)),
-        Row(1, 3, 4, (4, 5, 6)),
-    ],
-    active={1: [(5, None)]},
-)
 ASKED = [(1, 2.0), (2, 6.0), (1, 6.0), (3, 6.0), (9, 6.0)]
 
 
@@ -41,22 +30,15 @@ def store(
     from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 
     folder = tmp_path_factory.mktemp("spark")
-    versions = [
-        EmbeddingVersion(
-            version=member.version,
-            dim=member.dim,
-            source=SparkSource(
-                name=f"v{member.version}",
-                path=member.source.path,
-                file_format="parquet",
-                timestamp_field="event_timestamp",
-            ),
-            transform=member.transform,
-            activations=member.activations,
-        )
-        for member in FAMILY.write(folder).versions
-    ]
-    embedding = VersionedEmbedding("user_embedding", versions=versions, entities=[USER])
+    embedding = EXAMPLE.write_over(
+        folder,
+        lambda member: SparkSource(
+            name=f"v{member.version}",
+            path=member.source.path,
+            file_format="parquet",
+            timestamp_field="event_timestamp",
+        ),
+    )
     made = FeatureStore(
         config=RepoConfig(
             project="test",
@@ -100,7 +82,7 @@ def asked() -> pd.DataFrame:
 def test_a_dataframe(store: FeatureStore) -> None:
     found = store.get_historical_features(asked(), ["user_embedding_v0:embedding"]).to_df()
     assert list(found["user_id"]) == [user for user, _ in ASKED]
-    same(list(found["embedding"]), [FAMILY.value(0, user, hour) for user, hour in ASKED])
+    same(list(found["embedding"]), [EXAMPLE.value(0, user, hour) for user, hour in ASKED])
 
 
 def test_a_query_as_entity_dataframe(store: FeatureStore) -> None:
@@ -111,11 +93,11 @@ def test_a_query_as_entity_dataframe(store: FeatureStore) -> None:
     hours = (pd.to_datetime(found["event_timestamp"], utc=True) - at(0)) / pd.Timedelta(hours=1)
     rows = list(zip(found["user_id"], hours, strict=True))
     assert sorted(rows) == sorted(ASKED)
-    same(list(found["embedding"]), [FAMILY.value(0, user, hour) for user, hour in rows])
+    same(list(found["embedding"]), [EXAMPLE.value(0, user, hour) for user, hour in rows])
 
 
 def test_materialize(store: FeatureStore) -> None:
     store.materialize(at(0), at(6))
     users = [1, 2, 3, 9]
-    same(online(store, "user_embedding_v0", users), [FAMILY.value(0, u, 6) for u in users])
+    same(online(store, "user_embedding_v0", users), [EXAMPLE.value(0, u, 6) for u in users])
     assert np.array(online(store, "user_embedding_v1", [1])).shape == (1, 3)
