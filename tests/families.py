@@ -170,6 +170,7 @@ def make_store(
     online: dict[str, object] | None = None,
     registry: RegistryConfig | None = None,
     provider: str = "feast_bc.BackwardCompatibleProvider",
+    materialization: dict[str, object] | None = None,
 ) -> FeatureStore:
     """A feature store under `folder`."""
     return FeatureStore(
@@ -180,6 +181,7 @@ def make_store(
             offline_store={"type": offline},
             online_store=online or {"type": "sqlite", "path": str(folder / "online.db")},
             entity_key_serialization_version=3,
+            materialization=materialization or {},
             repo_path=folder,
         )
     )

@@ -65,6 +65,18 @@ def test_registries(kind: str, tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("pull_latest", [True, False])
+@pytest.mark.parametrize("batch_size", [None, 1])
+def test_materialization_settings(
+    pull_latest: bool, batch_size: int | None, tmp_path: Path
+) -> None:
+    settings = {"pull_latest_features": pull_latest, "online_write_batch_size": batch_size}
+    store = make_store(tmp_path, materialization=settings)
+    store.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
+    store.materialize(at(0), at(6))
+    same(online(store, "user_embedding_v0", [1, 2, 9]), [FAMILY.value(0, u, 6) for u in (1, 2, 9)])
+
+
 async def test_async_online_features(redis_store: dict[str, object], tmp_path: Path) -> None:
     store = make_store(tmp_path, online=redis_store)
     store.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
