@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
+
+from training.readers import read_interactions
 
 BUNDLED = Path(__file__).parent / "data" / "online_retail_ii.parquet"
 
@@ -32,6 +32,8 @@ class Interactions:
         timestamp: datetime64[us], UTC, shape `(n,)`, ascending.
         cancelled: bool, shape `(n,)`; true for a cancellation, false for a purchase.
         amount: float64, shape `(n,)`; quantity times unit price, NaN where the data has neither.
+        price: float64, shape `(n,)`; the unit price, NaN where the data has none.
+        rating: float64, shape `(n,)`; NaN where the data has none.
         user_ids, item_ids: the distinct ids, as the data spells them.
     """
 
@@ -40,6 +42,8 @@ class Interactions:
     timestamp: Instants
     cancelled: npt.NDArray[np.bool_]
     amount: npt.NDArray[np.float64]
+    price: npt.NDArray[np.float64]
+    rating: npt.NDArray[np.float64]
     user_ids: pa.Array
     item_ids: pa.Array
 
@@ -54,6 +58,8 @@ class Interactions:
             self.timestamp[mask],
             self.cancelled[mask],
             self.amount[mask],
+            self.price[mask],
+            self.rating[mask],
             self.user_ids,
             self.item_ids,
         )
@@ -71,41 +77,29 @@ class Interactions:
         return self.where(self.timestamp <= instant)
 
 
-def load(
-    path: str | Path = BUNDLED,
-    *,
-    user: str = "user_id",
-    item: str = "item_id",
-    timestamp: str = "timestamp",
-) -> Interactions:
-    """Read interactions from a parquet or CSV file.
+def load(path: str | Path = BUNDLED, **columns: str) -> Interactions:
+    """Read interactions from a parquet, CSV or JSON lines file; see `read_interactions`.
 
     Args:
-        path: the file; CSV where its name ends in .csv, else parquet.
-        user, item, timestamp: the names of these columns. The columns `cancelled` (bool),
-            `quantity` and `unit_price` are used where the file has them.
+        path: the file.
+        columns: the names of the columns `user`, `item`, `timestamp` and `rating`, where the
+            file is of no known format. The columns `cancelled` (bool), `quantity` and
+            `unit_price` are used where the file has them.
 
     Raises:
-        ValueError: a column is missing, or holds nulls.
+        ValueError: a column is missing, or a row does not fit.
     """
-    path = Path(path)
-    table = pyarrow.csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
-    for name in (user, item, timestamp):
-        if name not in table.column_names:
-            raise ValueError(
-                f"{path}: no column {name!r}; found {', '.join(table.column_names)}. "
-                "Name the user, item and timestamp columns."
-            )
-        if table[name].null_count:
-            raise ValueError(f"{path}: {table[name].null_count} null(s) in column {name!r}.")
+    table = read_interactions(Path(path), columns)
     count = len(table)
-    when = table[timestamp].to_numpy().astype("datetime64[us]")
+    when = table["timestamp"].to_numpy().astype("datetime64[us]")
     cancelled = _column(table, "cancelled", np.zeros(count, bool)).astype(bool)
     unknown = np.full(count, np.nan)
-    amount = _column(table, "quantity", unknown) * _column(table, "unit_price", unknown)
+    price = _column(table, "unit_price", unknown).astype(np.float64)
+    amount = (_column(table, "quantity", unknown) * price).astype(np.float64)
+    rating = _column(table, "rating", unknown)
     order = np.argsort(when, kind="stable")
-    users, user_ids = _code(table[user], order, ~cancelled)
-    items, item_ids = _code(table[item], order, ~cancelled)
+    users, user_ids = _code(table["user"], order, ~cancelled)
+    items, item_ids = _code(table["item"], order, ~cancelled)
     # A user or item that is only ever cancelled has no code, hence no vector.
     order = order[(users[order] >= 0) & (items[order] >= 0)]
     return Interactions(
@@ -113,7 +107,9 @@ def load(
         items[order],
         when[order],
         cancelled[order],
-        amount[order].astype(np.float64),
+        amount[order],
+        price[order],
+        rating[order],
         user_ids,
         item_ids,
     )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from feast_bc.artifact import save_artifact
 from feast_bc.holdout import Holdout
@@ -28,6 +26,7 @@ from training.report import table
 from training.serving import Shop
 from training.slices import slice_by_count
 from training.snapshots import Snapshot, write_snapshots
+from training.stages import Stages
 from training.trainer import Schedule
 from training.versions import ITEMS, USERS, Version, choose_epochs, train_versions
 
@@ -43,8 +42,7 @@ def run(folder: Path) -> None:
     trains its model at the end of slice 0, on `user_embedding_v0`. At the end of slice 2 the
     newest version is 2, and the same model is judged on what users do afterwards.
     """
-    torch.set_num_threads(min(torch.get_num_threads(), 2))  # small matrices: more do not help
-    say = _Stages()
+    say = Stages()
     log = folder / "commands.log"
     if folder.exists() and not log.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} holds something else than a demo; name another folder.")
@@ -142,13 +140,3 @@ def _release(shop: Shop, folder: Path, versions: Sequence[Version]) -> None:
         shop.publish(family, newest, base / f"v{newest}.parquet", key, artifact)
         if newest:
             shop.activate(family, newest, versions[-1].past.instant)
-
-
-class _Stages:
-    """Prints one line per stage, with the seconds since the start."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-
-    def __call__(self, done: str) -> None:
-        print(f"[{time.monotonic() - self._start:6.1f} s] {done}", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +12,23 @@ from torch import Tensor, nn
 
 from training.data import Codes
 from training.history import History
+
+
+@dataclass(frozen=True)
+class Readout:
+    """How the items' vectors follow from the users'.
+
+    Attributes:
+        masked: the share of a user's purchases that is hidden from the user's vector and to be
+            predicted; without it an item would mostly find those who have it already.
+        ridge: the penalty, relative to the mean variance of the users' coordinates.
+        damping: vectors are divided by (recent purchases of the item) ** damping, else popular
+            items outshine the others.
+    """
+
+    masked: float = 0.5
+    ridge: float = 0.1
+    damping: float = 0.25
 
 
 class Encoder(nn.Module):
@@ -30,13 +48,32 @@ class Encoder(nn.Module):
             users' histories.
         dim: the dimension of user and item vectors.
         generator: draws the initial tables.
+        readout: how items are read out of the users' vectors.
     """
 
-    def __init__(self, items: int, dim: int, *, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        items: int,
+        dim: int,
+        *,
+        generator: torch.Generator,
+        readout: Readout = Readout(),
+    ) -> None:
         super().__init__()
+        self.readout = readout
         self.inputs = nn.Parameter(0.1 * torch.randn(items, dim, generator=generator))  # E
         self.outputs = nn.Parameter(0.1 * torch.randn(items, dim, generator=generator))  # P
         self.constant = nn.Parameter(0.1 * torch.randn(dim, generator=generator))  # c
+
+    @torch.no_grad()
+    def extended(self, items: int, *, seed: int) -> Encoder:
+        """A copy with tables for `items` items, the new rows as in a fresh encoder."""
+        generator = torch.Generator().manual_seed(seed)
+        longer = Encoder(items, self.dim, generator=generator, readout=self.readout)
+        longer.inputs[: len(self.inputs)] = self.inputs
+        longer.outputs[: len(self.outputs)] = self.outputs
+        longer.constant.copy_(self.constant)
+        return longer
 
     @property
     def dim(self) -> int:
@@ -57,19 +94,9 @@ class Encoder(nn.Module):
         return torch.cat([self(bought) for bought, _ in self._batches(past)])
 
     @torch.no_grad()
-    def items(
-        self, past: History, *, masked: float = 0.5, ridge: float = 0.1, damping: float = 0.25
-    ) -> Tensor:
-        """Vectors of all items, shape `(items, dim)`, also of those later than the training.
-
-        Args:
-            past: the history to run on.
-            masked: the share of a user's purchases that is hidden from the user's vector and to
-                be predicted; without it an item would mostly find those who have it already.
-            ridge: the penalty, relative to the mean variance of the users' coordinates.
-            damping: vectors are divided by (recent purchases of the item) ** damping, else
-                popular items outshine the others.
-        """
+    def items(self, past: History) -> Tensor:
+        """Vectors of all items, shape `(items, dim)`, also of those later than the training."""
+        masked, ridge, damping = self.readout.masked, self.readout.ridge, self.readout.damping
         generator = torch.Generator().manual_seed(0)
         gram = torch.zeros(self.dim, self.dim)
         moment = torch.zeros(self.dim, past.bought.shape[1])

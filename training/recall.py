@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from training.data import Interactions
+from training.data import Codes, Interactions
 from training.history import History
 
 Scores = npt.NDArray[np.float32]
+_BATCH = 2048  # users scored at a time: bounds the memory
 
 
 def first_purchases(window: Interactions, known: History) -> sp.csr_matrix:
@@ -50,16 +53,38 @@ def recall(
         seen: the same shape; pairs that are not ranked.
         k: the length of the list.
     """
+    return recall_of(lambda users: user_vectors[users] @ item_vectors.T, truth, seen, k)
+
+
+def recall_of(
+    score: Callable[[Codes], Scores], truth: sp.csr_matrix, seen: sp.csr_matrix, k: int = 50
+) -> float:
+    """`recall` for any scores: `score(users)` has shape `(len(users), items)`."""
     users = np.flatnonzero(truth.getnnz(axis=1))
     if len(users) == 0:
         return float("nan")
-    scores = user_vectors[users] @ item_vectors.T
-    scores[seen[users].nonzero()] = -np.inf
-    k = min(k, scores.shape[1])
-    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    wanted = truth[users].toarray()
-    hits = np.take_along_axis(wanted, top, axis=1).sum(axis=1)
-    return float(np.mean(hits / wanted.sum(axis=1)))
+    k = min(k, truth.shape[1])
+    shares = []
+    for some in np.array_split(users, len(users) // _BATCH + 1):
+        scores = score(some)
+        scores[seen[some].nonzero()] = -np.inf
+        top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        wanted = truth[some].toarray()
+        hits = np.take_along_axis(wanted, top, axis=1).sum(axis=1)
+        shares.append(hits / wanted.sum(axis=1))
+    return float(np.mean(np.concatenate(shares)))
+
+
+def item_knn(seen: sp.csr_matrix, truth: sp.csr_matrix, k: int = 50) -> float:
+    """Recall@K of item-kNN: an item's score is its summed cosine with what the user bought.
+
+    The cosine of two items is that of their columns of `seen`; all neighbours count.
+    """
+    buyers = np.asarray(seen.sum(axis=0)).reshape(-1)
+    norm = sp.diags((1 / np.sqrt(np.maximum(buyers, 1))).astype(np.float32))
+    similar = (norm @ (seen.T @ seen) @ norm).tocsr()
+    similar.setdiag(0)
+    return recall_of(lambda users: (seen[users] @ similar).toarray(), truth, seen, k)
 
 
 def most_popular(seen: sp.csr_matrix) -> tuple[Scores, Scores]:

@@ -103,3 +103,34 @@ def fit(
             optimizer.step()
         if after_epoch is not None:
             after_epoch(epoch)
+
+
+def fit_backward(
+    vectors: Tensor,
+    target: Target,
+    *,
+    seed: int,
+    epochs: int = 200,
+    batch: int = 256,
+    learning_rate: float = 1e-3,
+) -> None:
+    """Train the target's backward map alone, in place, as the paper does for finished models.
+
+    Args:
+        vectors: z_k, shape `(n, D_k)`.
+        target: what to align to, by the multi-step loss through `target.older`.
+        seed: of the order of entities.
+        epochs, learning_rate: the paper's.
+        batch: entities per step; smaller than the paper's 2,048, as there are fewer entities.
+    """
+    rng = np.random.default_rng(seed)
+    optimizer = torch.optim.Adam(target.backward.parameters(), lr=learning_rate)
+    present = np.flatnonzero(target.present.numpy())
+    for _ in range(epochs):
+        for rows in np.array_split(rng.permutation(present), max(len(present) // batch, 1)):
+            chosen = torch.from_numpy(rows)
+            mapped = target.backward(vectors[chosen])
+            loss = multi_step_loss(mapped, target.previous[chosen], target.older)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()

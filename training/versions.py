@@ -8,19 +8,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from feast_bc.alignment import BackwardMap
 from feast_bc.holdout import Holdout
 from feast_bc.transforms import AffineTransform, BackwardTransform
 from training.data import Interactions
-from training.encoder import Encoder
+from training.encoder import Encoder, Readout
 from training.history import History, history
+from training.methods import BC_ALIGNER_REFIT, Method
 from training.recall import first_purchases, recall
 from training.slices import Slice
-from training.trainer import Schedule, Target, fit
+from training.trainer import Schedule, Target, fit, fit_backward
 
 USERS, ITEMS = "user_embedding", "item_embedding"
+_READOUT = Readout()
 
 
 @dataclass(frozen=True)
@@ -91,43 +93,132 @@ def train_versions(
     for number, (window, dim) in enumerate(zip(slices, dims, strict=True)):
         past = history(interactions, window.end)
         own = replace(schedule, seed=schedule.seed + number)
-        encoder = _initial(past, dim, own.seed)
-        target = _target(versions, past, dim, holdout, own.seed) if versions else None
-        fit(encoder, past, own, target=target)
-        backward = {}
-        if target is not None:
-            backward = _backward(versions[-1], encoder, past, target, holdout)
-        versions.append(Version(number, past, encoder.eval(), backward))
-        yield versions[-1]
+        trained = train_version(BC_ALIGNER_REFIT, versions, past, dim, own, holdout)
+        versions.append(trained)
+        yield trained
 
 
-def _initial(past: History, dim: int, seed: int) -> Encoder:
-    return Encoder(past.bought.shape[1], dim, generator=torch.Generator().manual_seed(seed))
+def train_version(
+    method: Method,
+    versions: Sequence[Version],
+    past: History,
+    dim: int,
+    schedule: Schedule,
+    holdout: Holdout,
+    *,
+    readout: Readout = _READOUT,
+    trained: Encoder | None = None,
+) -> Version:
+    """Train the version after `versions` in one method's way.
+
+    Args:
+        method: how; version 0 is the same in all.
+        versions: the older ones, from 0.
+        past: what the version may see.
+        dim: D_k, where the method's encoder is a fresh one.
+        schedule: with the version's own seed.
+        holdout: entities which no alignment sees.
+        readout: of the items.
+        trained: M_k, where another method that shares it has trained it already.
+    """
+    number = len(versions)
+    encoder = trained
+    if method.encoder == "frozen" and versions:
+        encoder = versions[0].encoder
+    if encoder is not None and method.joint and versions:
+        raise ValueError(f"{method.name} trains B_{number} together with its encoder.")
+    epochs = schedule.epochs
+    fresh = encoder is None
+    if encoder is None and method.encoder == "continued" and versions:
+        encoder = versions[-1].encoder.extended(past.bought.shape[1], seed=schedule.seed)
+        epochs = -(-epochs // 2)  # the paper's: 250 of 500
+    elif encoder is None:
+        encoder = _initial(past, dim, schedule.seed, readout)
+    target = _target(method, versions, past, encoder.dim, holdout, schedule.seed)
+    if fresh:
+        own = replace(schedule, epochs=epochs)
+        fit(encoder, past, own, target=target if method.joint else None)
+    encoder.eval()
+    if target is None:
+        return Version(number, past, encoder, {})
+    return Version(
+        number, past, encoder, _backward(method, versions, encoder, past, target, holdout)
+    )
+
+
+def _initial(past: History, dim: int, seed: int, readout: Readout = _READOUT) -> Encoder:
+    generator = torch.Generator().manual_seed(seed)
+    return Encoder(past.bought.shape[1], dim, generator=generator, readout=readout)
 
 
 def _target(
-    versions: Sequence[Version], past: History, dim: int, holdout: Holdout, seed: int
-) -> Target:
+    method: Method,
+    versions: Sequence[Version],
+    past: History,
+    dim: int,
+    holdout: Holdout,
+    seed: int,
+) -> Target | None:
+    if not versions:
+        return None
     previous = versions[-1].encoder
     return Target(
         previous.users(past),
         previous.knows(past) & _not_held_out(holdout, past.user_ids),
-        BackwardMap(dim, previous.dim, generator=torch.Generator().manual_seed(seed)),
-        [torch.from_numpy(v.backward[USERS].weight) for v in versions[:0:-1]],
+        _map(method, dim, previous.dim, seed),
+        _older(method, versions, USERS),
     )
+
+
+def _map(method: Method, dim: int, previous: int, seed: int) -> BackwardMap:
+    generator = torch.Generator().manual_seed(seed)
+    initial = BackwardMap(dim, previous, bias=method.backward == "affine", generator=generator)
+    if method.backward == "truncation":
+        nn.init.eye_(initial.weight)
+        initial.requires_grad_(False)
+    return initial
+
+
+def _older(method: Method, versions: Sequence[Version], family: str) -> list[Tensor]:
+    """The weights of B_{k-1}, ..., B_1 which the method's loss goes through."""
+    if method.loss != "multi":
+        return []
+    return [torch.from_numpy(v.backward[family].weight) for v in versions[:0:-1]]
 
 
 def _backward(
-    previous: Version, encoder: Encoder, past: History, target: Target, holdout: Holdout
+    method: Method,
+    versions: Sequence[Version],
+    encoder: Encoder,
+    past: History,
+    target: Target,
+    holdout: Holdout,
 ) -> dict[str, AffineTransform]:
-    """The final B_k: least squares, which for fixed vectors minimises the multi-step loss too."""
-    hop = {"from_version": previous.number + 1, "to_version": previous.number}
-    target.backward.fit_least_squares(encoder.users(past), target.previous, target.present)
-    items = BackwardMap(encoder.dim, previous.encoder.dim)  # closed form: no initial values
-    items.fit_least_squares(
-        encoder.items(past), previous.encoder.items(past), _not_held_out(holdout, past.item_ids)
+    """The final B_k of each family.
+
+    The items' vectors follow from the users' and are no part of the joint loss: where that
+    trained the users' map, the items' is the least-squares solution.
+    """
+    previous = versions[-1].encoder
+    hop = {"from_version": len(versions), "to_version": len(versions) - 1}
+    items = Target(
+        previous.items(past),
+        _not_held_out(holdout, past.item_ids),
+        _map(method, encoder.dim, previous.dim, seed=len(versions)),
+        _older(method, versions, ITEMS),
     )
-    return {USERS: target.backward.export(**hop), ITEMS: items.export(**hop)}
+    found = {}
+    for family, vectors, aim in (
+        (USERS, encoder.users(past), target),
+        (ITEMS, encoder.items(past), items),
+    ):
+        solved = method.refit or (method.joint and family == ITEMS)
+        if method.backward != "truncation" and solved:
+            aim.backward.fit_least_squares(vectors, aim.previous, aim.present)
+        elif method.loss is not None and not method.joint:
+            fit_backward(vectors, aim, seed=len(versions))
+        found[family] = aim.backward.export(**hop)
+    return found
 
 
 def _not_held_out(holdout: Holdout, ids: pa.Array) -> Tensor:

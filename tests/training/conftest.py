@@ -4,8 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from training.data import Interactions, load
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # tiny matrices: more threads only wait for each other
 
 
 @pytest.fixture(scope="session")

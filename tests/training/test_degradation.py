@@ -1,0 +1,64 @@
+"""The paper's degradations on numbers that can be checked by hand."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from training.degradation import alignment, counted_tasks, frame, intended, interval, unintended
+from training.measurement import AUROC, ERROR, RECALL, Row
+from training.methods import KEEP_ALL
+
+
+def _rows(recalls: list[float], served: float, error: float) -> list[Row]:
+    rows = [Row(k, RECALL, value) for k, value in enumerate(recalls)]
+    for k in (1, 2):
+        rows.append(Row(k, ERROR, error * k, 0))
+        rows.append(Row(k, AUROC, served, 0, "cancel", 0.8, 0.01))
+        rows.append(Row(k, AUROC, 0.5, 0, "weak", 0.56, 0.01))
+    return rows
+
+
+@pytest.fixture
+def found() -> pd.DataFrame:
+    return frame(
+        {
+            (0, "Fix-M0"): _rows([0.1, 0.1, 0.1], 0.8, 0.0),
+            (0, "NoBC"): _rows([0.1, 0.2, 0.3], 0.6, 3.0),
+            (0, "BC-Aligner"): _rows([0.1, 0.2, 0.24], 0.76, 1.0),
+        }
+    )
+
+
+def test_intended_is_relative_to_no_bc(found: pd.DataFrame) -> None:
+    loss = intended(found).loc[0]
+    assert loss["BC-Aligner"] == pytest.approx(-10)
+    assert loss["Fix-M0"] == pytest.approx(-50)
+    assert loss["NoBC"] == loss[KEEP_ALL] == 0
+
+
+def test_unintended_is_relative_to_native_vectors(found: pd.DataFrame) -> None:
+    loss = unintended(found, ["cancel"]).loc[0]
+    assert loss["BC-Aligner"] == pytest.approx(-5)
+    assert loss["NoBC"] == pytest.approx(-25)
+    assert loss["Fix-M0"] == loss[KEEP_ALL] == 0
+
+
+def test_alignment_error_is_the_mean_over_versions(found: pd.DataFrame) -> None:
+    assert alignment(found, ERROR).loc[0, "NoBC"] == pytest.approx((0 + 3 + 6) / 3)
+    assert alignment(found, ERROR).loc[0, KEEP_ALL] == 0
+    with pytest.raises(ValueError, match="no alignment error"):
+        alignment(found, RECALL)
+
+
+def test_tasks_without_signal_do_not_count(found: pd.DataFrame) -> None:
+    bounds = counted_tasks(found)
+    assert bounds["cancel"] == pytest.approx(0.8 - 0.0196)
+    assert bounds["weak"] == pytest.approx(0.56 - 0.0196)
+
+
+def test_interval_over_seeds() -> None:
+    mean, width = interval([1.0, 2.0, 3.0])
+    assert mean == 2
+    assert width == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)
+    assert math.isnan(interval([1.0])[1])

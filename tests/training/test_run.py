@@ -1,0 +1,184 @@
+"""A tiny experiment from end to end: what must be true of the methods, and of a run."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from training.data import Interactions
+from training.degradation import frame, intended, unintended
+from training.experiment import Experiment, read_experiment
+from training.measurement import AUROC, ERROR, RECALL, RELATIVE, Row
+from training.methods import KEEP_ALL, METHODS
+from training.results import write_results
+from training.run import Run
+
+TINY = Experiment(
+    name="tiny",
+    methods=tuple(METHODS),
+    tasks=("spend", "item_price"),
+    quantiles=(0.55, 0.7, 0.85, 1.0),
+    consumer_versions=(0, 1),
+    dims=(6, 8, 10),
+    schedule={"epochs": 12, "batch": 64},
+    seeds=1,
+)
+Rows = dict[tuple[int, str], list[Row]]
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs") / "tiny"
+
+
+@pytest.fixture(scope="module")
+def rows(shop: Interactions, folder: Path) -> Rows:
+    return Run(TINY, shop, folder, _quiet)(TINY.methods, 1)
+
+
+def _mean(rows: list[Row], measure: str, task: str | None = None) -> float:
+    chosen = [r.value for r in rows if (r.measure, r.serves, r.task) == (measure, 0, task)]
+    return float(np.mean(chosen))
+
+
+def test_identity_costs_exactly_nothing(rows: Rows) -> None:
+    found = frame(rows)
+    for name in ("Fix-M0", KEEP_ALL):
+        assert (unintended(found, TINY.tasks)[name] == 0).all()
+        one = found[(found["method"] == name) & found["measure"].isin([ERROR, RELATIVE])]
+        assert len(one) > 0
+        assert (one["value"] == 0).all()
+    for name in ("NoBC", KEEP_ALL, "Post-Lin-SLoss", "Post-Lin-MLoss", "Post-Least-Squares"):
+        assert (intended(found)[name] == 0).all()
+
+
+def test_all_methods_share_version_0(rows: Rows, folder: Path) -> None:
+    digests = {json.loads(path.read_text())["m0"] for path in folder.glob("seed0/*/v*.json")}
+    assert len(digests) == 1
+    assert len({some[0].value for some in rows.values()}) == 1
+
+
+def test_bc_aligner_aligns_and_serves_better_than_nothing(rows: Rows) -> None:
+    aligned, raw = rows[0, "BC-Aligner"], rows[0, "NoBC"]
+    assert _mean(aligned, RELATIVE) < _mean(raw, RELATIVE)
+    assert _mean(aligned, AUROC, "spend") > _mean(raw, AUROC, "spend")
+
+
+def test_least_squares_aligns_better_than_what_the_paper_fits_afterwards(rows: Rows) -> None:
+    fitted = _mean(rows[0, "Post-Least-Squares"], RELATIVE)
+    assert fitted < _mean(rows[0, "Post-Lin-SLoss"], RELATIVE)
+
+
+def test_a_stopped_run_goes_on_to_the_same_results(
+    shop: Interactions, rows: Rows, folder: Path
+) -> None:
+    methods = ("NoBC", "BC-Aligner", "Finetune-M0")
+    expected = {key: some for key, some in rows.items() if key[1] in (*methods, "Fix-M0")}
+    # As if it had been killed in different places.
+    (folder / "seed0" / "BC-Aligner" / "v1.json").unlink()
+    (folder / "seed0" / "BC-Aligner" / "v2.safetensors").unlink()
+    (folder / "seed0" / "BC-Aligner" / "v2.json").unlink()
+    (folder / "seed0" / "Finetune-M0-M2.safetensors").unlink()
+    (folder / "seed0" / "Finetune-M0" / "v2.json").unlink()
+    done = []
+    assert Run(TINY, shop, folder, done.append)(methods, 1) == expected
+    assert [line.split(":")[0] for line in done] == [
+        "seed 0, BC-Aligner, v1",
+        "seed 0, BC-Aligner, v2",
+        "seed 0, Finetune-M0, v2",
+    ]
+
+
+def test_a_folder_of_other_settings_is_refused(
+    shop: Interactions, rows: Rows, folder: Path
+) -> None:
+    other = Experiment(**{**vars(TINY), "half_life_days": 7})
+    with pytest.raises(ValueError, match="other settings"):
+        Run(other, shop, folder, _quiet)
+
+
+def test_results_of_another_m0_are_refused(shop: Interactions, rows: Rows, folder: Path) -> None:
+    path = folder / "seed0" / "NoBC" / "v0.json"
+    text = path.read_text()
+    path.write_text(json.dumps({**json.loads(text), "m0": "0"}))
+    with pytest.raises(ValueError, match="belongs to another M_0"):
+        Run(TINY, shop, folder, _quiet)(["NoBC"], 1)
+    path.write_text(text)
+
+
+def test_a_version_does_not_know_its_future(
+    shop: Interactions, folder: Path, rows: Rows, tmp_path: Path
+) -> None:
+    """Whatever is shuffled after the end of version 1 leaves versions 0 and 1 as they are."""
+    end = TINY.slices(shop)[1].end
+    later = np.flatnonzero(shop.timestamp > end)
+    shuffled = np.random.default_rng(0).permutation(later)
+    user, item = shop.user.copy(), shop.item.copy()
+    user[later], item[later] = shop.user[shuffled], shop.item[np.roll(shuffled, 1)]
+    other = Interactions(**{**vars(shop), "user": user, "item": item})
+    Run(TINY, other, tmp_path / "other", _quiet)(["BC-Aligner"], 1)
+    for name in ("M0", "NoBC-M1", "BC-Aligner-M1", "BC-Aligner/v1"):
+        path = Path("seed0") / f"{name}.safetensors"
+        assert (folder / path).read_bytes() == (tmp_path / "other" / path).read_bytes()
+    path = Path("seed0") / "BC-Aligner-M2.safetensors"
+    assert (folder / path).read_bytes() != (tmp_path / "other" / path).read_bytes()
+
+
+def test_results_are_written(shop: Interactions, rows: Rows, folder: Path) -> None:
+    text = write_results(folder, rows, Run(TINY, shop, folder, _quiet).baselines())
+    assert text == (folder / "results.md").read_text()
+    for name in (*METHODS, KEEP_ALL, "most popular", "item-kNN"):
+        assert f"| {name} |" in text
+    assert "The encoder (NoBC) beats most-popular in every window." in text
+    assert pq.read_table(folder / "results.parquet").num_rows > 100
+
+
+def test_results_where_no_task_counts(rows: Rows, tmp_path: Path) -> None:
+    weak = {
+        key: [replace(row, native=0.5) if row.measure == AUROC else row for row in some]
+        for key, some in rows.items()
+    }
+    plain = {"most popular": [row for row in rows[0, "NoBC"] if row.measure == RECALL]}
+    text = write_results(tmp_path, weak, plain)
+    assert text.count("LISTED APART") == len(TINY.tasks)
+    assert re.search(r"\| BC-Aligner \| -?[\d.]+ \| n/a \| n/a \|", text)
+    assert "THE ENCODER DOES NOT BEAT MOST-POPULAR" in text
+
+
+def test_unknown_names_are_refused(shop: Interactions, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="No method 'Magic'"):
+        Run(TINY, shop, folder, _quiet)(["Magic"], 1)
+    for wrong in ({"tasks": ("luck",)}, {"consumer": "oracle"}):
+        with pytest.raises(ValueError, match=r"No task 'luck'|No consumer 'oracle'"):
+            Run(Experiment(**{**vars(TINY), **wrong}), shop, tmp_path, _quiet)
+
+
+EXPERIMENTS = sorted((Path(__file__).parents[2] / "training" / "experiments").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_the_experiments_can_be_read(path: Path) -> None:
+    said = read_experiment(path)
+    assert said.name == path.stem
+    assert set(said.methods) <= set(METHODS)
+    said.training(0)
+
+
+def test_a_yaml_with_unknown_keys_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_text("methods: []\ntasks: []\nhalf_live: 3\n")
+    with pytest.raises(ValueError, match="found methods, tasks, half_live"):
+        read_experiment(path)
+
+
+def test_given_data_must_be_given() -> None:
+    with pytest.raises(ValueError, match="--data or FEAST_BC_DATA"):
+        Experiment("some", (), (), data="given").interactions()

@@ -1,0 +1,113 @@
+"""One experiment: its data, its versions, and the settings that were tuned for it, from YAML."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from training.data import Interactions, load
+from training.encoder import Readout
+from training.slices import Slice, slice_by_count
+from training.trainer import Schedule
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a YAML file of `training/experiments/` says.
+
+    Attributes:
+        name: of the experiment; its results go to `runs/<name>`.
+        data: the file of interactions; None for the bundled sample, "given" where the path is
+            an option of the command because the set is not part of the project.
+        columns: the file's column names by role: user, item, timestamp, rating.
+        quantiles: the share of interactions at the end of each version's slice and, last, at the
+            end of the newest version's test window (the paper's: 0.5, 0.6, ..., 1.0).
+        validation: the share of interactions in v0's validation window.
+        dims: D_k per version; one fewer than quantiles.
+        half_life_days: of a purchase's weight.
+        ridge, damping: see `Readout`.
+        schedule: fields of `Schedule`; `seed` is the runs' own.
+        methods, tasks: by name, see `training.methods` and `training.tasks`.
+        consumer: the consumer model, see `training.consumer`.
+        consumer_versions: the versions j that have consumers of their own.
+        seeds: how many.
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    tasks: tuple[str, ...]
+    data: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    quantiles: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    validation: float = 0.05
+    dims: tuple[int, ...] = (32, 40, 48, 56, 64)
+    half_life_days: float = 60
+    ridge: float = 0.1
+    damping: float = 0.25
+    schedule: Mapping[str, Any] = field(default_factory=dict)
+    consumer: str = "logistic"
+    consumer_versions: tuple[int, ...] = (0, 1, 2)
+    seeds: int = 3
+
+    def __post_init__(self) -> None:
+        if len(self.dims) != len(self.quantiles) - 1:
+            raise ValueError(
+                f"Experiment {self.name}: {len(self.quantiles)} quantiles make "
+                f"{len(self.quantiles) - 1} versions, but there are {len(self.dims)} dims."
+            )
+        if self.quantiles[-1] != 1.0:
+            raise ValueError(f"Experiment {self.name}: the last quantile must be 1.0.")
+
+    def interactions(self, given: Path | None = None) -> Interactions:
+        """Load the data; `given` is the path of a set that is not part of the project."""
+        if self.data is None:
+            return load(**self.columns)
+        if self.data != "given":
+            return load(self.data, **self.columns)
+        if given is None:
+            raise ValueError(
+                f"The data of experiment {self.name} is not part of the project; "
+                "name its file with --data or FEAST_BC_DATA."
+            )
+        return load(given, **self.columns)
+
+    def slices(self, interactions: Interactions) -> list[Slice]:
+        """One per version."""
+        instants = interactions.purchases().timestamp
+        return slice_by_count(instants, self.quantiles[:-1], validation=self.validation)
+
+    def training(self, seed: int) -> Schedule:
+        """The schedule of one seed."""
+        return Schedule(**self.schedule, seed=seed)
+
+    def readout(self) -> Readout:
+        """How item vectors are computed; purchases are hidden as in the training."""
+        return Readout(self.training(0).masked, self.ridge, self.damping)
+
+    def digest(self) -> str:
+        """Of everything that changes a result; not of how many seeds and methods are run."""
+        said = {k: v for k, v in asdict(self).items() if k not in ("methods", "seeds")}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Read and check a YAML file.
+
+    Raises:
+        ValueError: a key that does not exist, or a value that does not fit.
+    """
+    said = yaml.safe_load(path.read_text())
+    known = {f.name for f in fields(Experiment)}
+    if not isinstance(said, dict) or not {"methods", "tasks"} <= set(said) <= known:
+        found = ", ".join(map(str, said)) if isinstance(said, dict) else repr(said)
+        raise ValueError(
+            f"{path}: expected methods, tasks and any of {', '.join(sorted(known))}; found {found}."
+        )
+    tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}
+    return Experiment(**{"name": path.stem, **tuples})

@@ -1,0 +1,163 @@
+"""What a method's newest version is worth: to its own team, and to consumers of older ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from feast_bc.holdout import Holdout
+from feast_bc.transforms import compose
+from training.auroc import delong
+from training.consumer import Labels, Vectors, train_consumer
+from training.data import Interactions
+from training.evaluation import relative_error
+from training.experiment import Experiment
+from training.history import History
+from training.methods import Method
+from training.recall import first_purchases, recall
+from training.tasks import TASKS, Examples, Moment
+from training.versions import ITEMS, USERS, Version
+
+RECALL, AUROC = "recall", "auroc"
+ERROR, RELATIVE, HELD_OUT = "alignment_error", "relative_error", "relative_error_held_out"
+
+Pair = tuple[Vectors, Vectors]
+"""The vectors of all users and of all items."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number.
+
+    Attributes:
+        version: k, the newest version.
+        measure: RECALL (Recall@50 in the test window); AUROC of a consumer model; ERROR: the
+            mean over users and items of ||z~_j - z_j||_2, as in the paper; RELATIVE: the mean
+            over the two families of ||z~_j - z_j||_F / ||z_j||_F; HELD_OUT: the same over
+            entities that no alignment saw.
+        value: the number; of a consumer model: when served from version k.
+        serves: j, the older version that is served; None for RECALL.
+        task: of the consumer model.
+        native: its AUROC on native vectors of version j.
+        deviation: the standard error of `native`.
+    """
+
+    version: int
+    measure: str
+    value: float
+    serves: int | None = None
+    task: str | None = None
+    native: float | None = None
+    deviation: float | None = None
+
+
+class Judge:
+    """Measures the versions of one seed; keeps the frozen consumer models.
+
+    Args:
+        experiment: its tasks and consumers.
+        interactions: all of them.
+        holdout: entities which no alignment saw.
+    """
+
+    def __init__(
+        self, experiment: Experiment, interactions: Interactions, holdout: Holdout
+    ) -> None:
+        self._experiment = experiment
+        self._interactions = interactions
+        self._slices = experiment.slices(interactions)
+        self._holdout = holdout
+        self._consumers: dict[tuple[str, int, str], Pipeline | None] = {}
+        self._examples: dict[tuple[str, int, int], Examples] = {}
+
+    def measure(self, method: Method, versions: Sequence[Version]) -> list[Row]:
+        """All rows of the newest of these versions, which are all that there are, from 0."""
+        newest = versions[-1]
+        past, k = newest.past, newest.number
+        vectors = _vectors(newest, past)
+        window = self._slices[k]
+        truth = first_purchases(self._interactions.between(window.end, window.test_end), past)
+        rows = [Row(k, RECALL, recall(*vectors, truth, past.bought))]
+        for older in versions[:-1]:
+            native = _vectors(older, past)
+            served = _served(vectors, versions[older.number + 1 :])
+            rows += self._alignment(older, past, served, native, k)
+            if older.number in self._experiment.consumer_versions:
+                rows += self._tasks(method, older, served, native, k)
+        return rows
+
+    def _alignment(
+        self, older: Version, past: History, served: Pair, native: Pair, k: int
+    ) -> list[Row]:
+        known = (older.encoder.knows(past).numpy(), np.full(len(past.item_ids), True))
+        ids = (past.user_ids.to_pylist(), past.item_ids.to_pylist())
+        unseen = [
+            some & self._holdout.contains(keys) for some, keys in zip(known, ids, strict=True)
+        ]
+        both = list(zip(served, native, known, unseen, strict=True))
+        lengths = [np.linalg.norm(s[all_] - n[all_], axis=1) for s, n, all_, _ in both]
+        relative = [relative_error(s[all_], n[all_]) for s, n, all_, _ in both]
+        held_out = [relative_error(s[some], n[some]) for s, n, _, some in both]
+        values = {
+            ERROR: np.mean(np.concatenate(lengths)),
+            RELATIVE: np.mean(relative),
+            HELD_OUT: np.mean(held_out),
+        }
+        return [Row(k, name, float(value), older.number) for name, value in values.items()]
+
+    def _tasks(
+        self, method: Method, older: Version, served: Pair, native: Pair, k: int
+    ) -> list[Row]:
+        j, rows = older.number, []
+        for name in self._experiment.tasks:
+            consumer = self._consumer(method, older, name)
+            asked = self._asked(name, j, k)
+            judged = np.ones(len(asked.labels), bool) if asked.judged is None else asked.judged
+            labels = asked.labels[judged]
+            if consumer is None or not _both(labels):
+                continue
+            value, _ = delong(labels, _scores(consumer, asked.features(*served)[judged]))
+            own, deviation = delong(labels, _scores(consumer, asked.features(*native)[judged]))
+            rows.append(Row(k, AUROC, value, j, name, own, deviation))
+        return rows
+
+    def _consumer(self, method: Method, version: Version, task: str) -> Pipeline | None:
+        """The consumer model born with a version; None where its window has but one label."""
+        key = (method.encoder_of(version.number), version.number, task)
+        if key not in self._consumers:
+            asked = self._asked(task, version.number, version.number)
+            learned = np.ones(len(asked.labels), bool) if asked.judged is None else ~asked.judged
+            labels = asked.labels[learned]
+            features = asked.features(*_vectors(version, version.past))[learned]
+            kind = self._experiment.consumer
+            self._consumers[key] = train_consumer(features, labels, kind) if _both(labels) else None
+        return self._consumers[key]
+
+    def _asked(self, task: str, born: int, now: int) -> Examples:
+        key = (task, born, now)
+        if key not in self._examples:
+            moment = Moment(self._interactions, self._slices[born], self._slices[now])
+            self._examples[key] = TASKS[task](moment)
+        return self._examples[key]
+
+
+def _vectors(version: Version, past: History) -> Pair:
+    return version.encoder.users(past).numpy(), version.encoder.items(past).numpy()
+
+
+def _served(vectors: Pair, newer: Sequence[Version]) -> Pair:
+    """The newest vectors taken down the chain of these versions' transformations."""
+    users, items = (compose([v.backward[f] for v in reversed(newer)]) for f in (USERS, ITEMS))
+    return users.apply(vectors[0]), items.apply(vectors[1])
+
+
+def _scores(consumer: Pipeline, features: Vectors) -> np.ndarray:
+    return np.asarray(consumer.predict_proba(features))[:, 1]
+
+
+def _both(labels: Labels) -> bool:
+    """Whether each label is there at least twice: what an AUROC and its deviation need."""
+    return bool(min(labels.sum(), (~labels).sum()) >= 2)

@@ -1,0 +1,58 @@
+"""The paper's methods, the references beside them, and two of our own; each one a description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Method:
+    """How version k >= 1 comes about; all methods share version 0.
+
+    Attributes:
+        name: as in the paper where it has one.
+        encoder: M_k is trained from fresh tables, is M_0 itself, or is M_{k-1} trained on.
+        backward: the form of B_k: keeps the first D_{k-1} coordinates (the identity where the
+            dimensions are equal), W x, or W x + b.
+        loss: what B_k is fitted by, over the last hop or over all; None: nothing, or least
+            squares alone, whose minimum is that of both (`BackwardMap.fit_least_squares`).
+        joint: the loss trains M_k and B_k together; else B_k alone, for a finished M_k.
+        refit: B_k is at last set to the least-squares solution for the final vectors.
+    """
+
+    name: str
+    encoder: Literal["fresh", "frozen", "continued"] = "fresh"
+    backward: Literal["truncation", "linear", "affine"] = "truncation"
+    loss: Literal["single", "multi"] | None = None
+    joint: bool = False
+    refit: bool = False
+
+    def encoder_of(self, version: int) -> str:
+        """The name of M_k: methods with the same name have the same model."""
+        if version == 0 or self.encoder == "frozen":
+            return "M0"
+        if self.encoder == "fresh" and not self.joint:
+            return f"NoBC-M{version}"
+        return f"{self.name}-M{version}"
+
+
+NO_BC = Method("NoBC")
+FIX_M0 = Method("Fix-M0", encoder="frozen")
+BC_ALIGNER_REFIT = Method("BC-Aligner-Refit", "fresh", "affine", "multi", joint=True, refit=True)
+_ALL = (
+    FIX_M0,
+    Method("Finetune-M0", encoder="continued"),
+    NO_BC,
+    Method("Post-Lin-SLoss", "fresh", "linear", "single"),
+    Method("Post-Lin-MLoss", "fresh", "linear", "multi"),
+    Method("Post-Least-Squares", "fresh", "affine", refit=True),
+    Method("Joint-NoTrans", "fresh", "truncation", "single", joint=True),
+    Method("Joint-Lin-SLoss", "fresh", "linear", "single", joint=True),
+    Method("BC-Aligner", "fresh", "linear", "multi", joint=True),
+    BC_ALIGNER_REFIT,
+)
+METHODS: Mapping[str, Method] = {method.name: method for method in _ALL}
+# Not a method to train: NoBC's models, each kept alive for its own consumers.
+KEEP_ALL = "Keep-All"

@@ -1,0 +1,148 @@
+"""Run an experiment: every method of every seed, version by version, resuming what is there."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from feast_bc.holdout import Holdout
+from training.consumer import CONSUMERS
+from training.data import Interactions
+from training.experiment import Experiment
+from training.history import History, history
+from training.measurement import RECALL, Judge, Row
+from training.methods import FIX_M0, METHODS, NO_BC, Method
+from training.recall import first_purchases, item_knn, most_popular, recall
+from training.store import Store
+from training.tasks import TASKS
+from training.versions import Version, train_version
+
+BASELINES = ("most popular", "recently popular", "item-kNN")
+_SEEDS_APART = 1000  # version k's seed is the run's plus k: no two runs share one
+
+Say = Callable[[str], None]
+
+
+class Run:
+    """One experiment on one data set.
+
+    Args:
+        experiment: what to do.
+        interactions: its data.
+        folder: takes everything; what it holds already is not done again.
+        say: takes a line per stage.
+
+    Raises:
+        ValueError: the folder belongs to another experiment, or to other data; no task or
+            consumer model of that name.
+    """
+
+    def __init__(
+        self, experiment: Experiment, interactions: Interactions, folder: Path, say: Say
+    ) -> None:
+        self._experiment, self._interactions = experiment, interactions
+        self._folder, self._say = folder, say
+        _check("task", experiment.tasks, TASKS)
+        _check("consumer", [experiment.consumer], CONSUMERS)
+        self._holdout = Holdout()
+        self._slices = experiment.slices(interactions)
+        self._pasts = [
+            history(interactions, one.end, half_life_days=experiment.half_life_days)
+            for one in self._slices
+        ]
+        self._claim()
+
+    def __call__(self, methods: Sequence[str], seeds: int) -> dict[tuple[int, str], list[Row]]:
+        """All rows by seed and method; `NoBC` and `Fix-M0` always come along, as references.
+
+        Raises:
+            ValueError: no method of that name.
+        """
+        _check("method", methods, METHODS)
+        found = {}
+        for seed in range(seeds):
+            judge = Judge(self._experiment, self._interactions, self._holdout)
+            for name in dict.fromkeys([FIX_M0.name, NO_BC.name, *methods]):
+                found[seed, name] = self._method(METHODS[name], seed, judge)
+        return found
+
+    def baselines(self) -> dict[str, list[Row]]:
+        """Recall@50 of the rankings that need no encoder."""
+        found: dict[str, list[Row]] = {name: [] for name in BASELINES}
+        for k, (past, window) in enumerate(zip(self._pasts, self._slices, strict=True)):
+            later = self._interactions.between(window.end, window.test_end)
+            truth = first_purchases(later, past)
+            values = (
+                recall(*most_popular(past.bought), truth, past.bought),
+                recall(*most_popular(past.recency), truth, past.bought),
+                item_knn(past.bought, truth),
+            )
+            for name, value in zip(BASELINES, values, strict=True):
+                found[name].append(Row(k, RECALL, value))
+        return found
+
+    def _method(self, method: Method, seed: int, judge: Judge) -> list[Row]:
+        store = Store(self._folder, seed)
+        versions: list[Version] = []
+        rows = []
+        for k, past in enumerate(self._pasts):
+            started = time.monotonic()
+            versions.append(self._version(method, store, versions, past))
+            found = store.rows(method.name, k)
+            if found is None:
+                found = judge.measure(method, versions)
+                store.save_rows(method.name, k, found)
+                self._say(
+                    f"seed {seed}, {method.name}, v{k}: Recall@50 {found[0].value:.4f} "
+                    f"({time.monotonic() - started:.0f} s)"
+                )
+            rows += found
+        return rows
+
+    def _version(
+        self, method: Method, store: Store, versions: Sequence[Version], past: History
+    ) -> Version:
+        k = len(versions)
+        name, readout = method.encoder_of(k), self._experiment.readout()
+        encoder, backward = store.encoder(name, readout), store.backward(method, k)
+        if encoder is not None and backward is not None:
+            return Version(k, past, encoder, backward)
+        schedule = self._experiment.training(store.seed * _SEEDS_APART + k)
+        version = train_version(
+            method,
+            versions,
+            past,
+            self._experiment.dims[k],
+            schedule,
+            self._holdout,
+            readout=readout,
+            trained=None if method.joint and k else encoder,
+        )
+        store.save_backward(method, k, version.backward)
+        if encoder is None or method.joint:
+            store.save_encoder(name, version.encoder)
+        return version
+
+    def _claim(self) -> None:
+        """Write down whose folder it is, or check that."""
+        data = hashlib.sha256()
+        for values in (self._interactions.user, self._interactions.item):
+            data.update(values.tobytes())
+        data.update(self._interactions.timestamp.tobytes())
+        claim = f"{self._experiment.digest()} {data.hexdigest()}\n"
+        path = self._folder / "claim.txt"
+        if path.exists() and path.read_text() != claim:
+            raise ValueError(
+                f"{self._folder} holds another experiment, other settings or other data; "
+                "name another folder with --folder, or delete it."
+            )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(claim)
+
+
+def _check(kind: str, names: Sequence[str], known: Collection[str]) -> None:
+    unknown = set(names) - set(known)
+    if unknown:
+        raise ValueError(f"No {kind} {min(unknown)!r}; there are {', '.join(known)}.")

@@ -1,0 +1,15 @@
+"""Progress of a long command."""
+
+from __future__ import annotations
+
+import time
+
+
+class Stages:
+    """Prints one line per stage, with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def __call__(self, done: str) -> None:
+        print(f"[{time.monotonic() - self._start:6.1f} s] {done}", flush=True)
