@@ -7,10 +7,13 @@ import shutil
 import sys
 from collections.abc import Iterator
 
+# Imported before any test: these modules put warning filters of their own in front of pytest's.
+import feast.infra.offline_stores.contrib.spark_offline_store.spark  # noqa: F401
 import numpy as np
 import pandas as pd
 import pytest
 from feast import FeatureStore, RepoConfig
+from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.repo_config import RegistryConfig
 
 from tests.families import EXAMPLE, USER, at, online, same
@@ -27,8 +30,6 @@ ASKED = [(1, 2.0), (2, 6.0), (1, 6.0), (3, 6.0), (9, 6.0)]
 def store(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FeatureStore]:
-    from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
-
     folder = tmp_path_factory.mktemp("spark")
     embedding = EXAMPLE.write_over(
         folder,
