@@ -1,0 +1,63 @@
+"""The fold of the event log against a brute-force oracle."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feast_bc.errors import (
+    CatalogError,
+)
+from feast_bc.event_log import ACTIVATE, RETIRE, ROLLBACK, Event, fold
+from tests.catalog.catalogs import T0
+
+
+@given(
+    script=st.lists(
+        st.tuples(
+            st.sampled_from([ACTIVATE, ROLLBACK, RETIRE]), st.integers(1, 3), st.integers(0, 5)
+        ),
+        max_size=15,
+    )
+)
+@settings(max_examples=300)
+def test_folding_against_a_brute_force_oracle(script):
+    """The oracle keeps plain lists; events that it deems impossible must be refused."""
+    accepted: list[Event] = []
+    intervals: dict[int, list[list[int | None]]] = {1: [], 2: [], 3: []}
+    retired = set()
+    for kind, version, hour in script:
+        mine = intervals[version]
+        is_open = bool(mine) and mine[-1][1] is None
+        possible = {
+            ACTIVATE: not is_open,
+            ROLLBACK: is_open and hour >= (mine[-1][0] or 0),
+            RETIRE: True,
+        }[kind]
+        at = None if kind == RETIRE else T0 + timedelta(hours=hour)
+        event = Event(kind, version, at)
+        if not possible:
+            with pytest.raises(CatalogError, match=f"event {len(accepted) + 1} of"):
+                fold([*accepted, event])
+            continue
+        accepted.append(event)
+        if kind == ACTIVATE:
+            mine.append([hour, None])
+        elif kind == ROLLBACK:
+            mine[-1][1] = hour
+        else:
+            retired.add(version)
+    state = fold(accepted)
+    assert state.retired == retired
+    for version, expected in intervals.items():
+        found = [
+            [
+                None if t is None else (t - T0) // timedelta(hours=1)
+                for t in (a.active_from, a.active_until)
+            ]
+            for a in state.activations.get(version, ())
+        ]
+        assert found == expected
+    still_open = [v for v, mine in intervals.items() if mine and mine[-1][1] is None]
+    assert state.newest_active() == max(still_open, default=None)
