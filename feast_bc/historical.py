@@ -153,11 +153,10 @@ class HistoricalRetrieval:
         table = join(views, self._inner_refs(views), entity_df)
         joined = {name: table[name] for name in table.column_names}
         features = {_column(ref, full=True) for ref in self._inner_refs(views)}
-        entity_columns = table.select([n for n in table.column_names if n not in features])
+        result = table.select([name for name in table.column_names if name not in features])
         timestamp = infer_event_timestamp_from_entity_df(
-            dict(entity_columns.slice(0, 0).to_pandas().dtypes)
+            dict(result.slice(0, 0).to_pandas().dtypes)
         )
-        result = entity_columns
         for name, column in self._features(joined, micros(table[timestamp])).items():
             result = result.append_column(name, column)
         return result
