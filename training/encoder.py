@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from training.data import Codes
+from training.bags import Bags
 from training.history import History
 
 
@@ -66,58 +63,52 @@ class Encoder(nn.Module):
         self.constant = nn.Parameter(0.1 * torch.randn(dim, generator=generator))  # c
 
     @torch.no_grad()
-    def extended(self, items: int, *, seed: int) -> Encoder:
-        """A copy with tables for `items` items, the new rows as in a fresh encoder."""
+    def grown(self, items: int, dim: int, *, seed: int) -> Encoder:
+        """A copy for `items` items and `dim` dimensions, both at least as many as here.
+
+        New items and dimensions begin as in a fresh encoder; the old ones stand in front.
+        """
         generator = torch.Generator().manual_seed(seed)
-        longer = Encoder(items, self.dim, generator=generator, readout=self.readout)
-        longer.inputs[: len(self.inputs)] = self.inputs
-        longer.outputs[: len(self.outputs)] = self.outputs
-        longer.constant.copy_(self.constant)
-        return longer
+        larger = Encoder(items, dim, generator=generator, readout=self.readout)
+        known = len(self.inputs)
+        larger.inputs[:known, : self.dim] = self.inputs
+        larger.outputs[:known, : self.dim] = self.outputs
+        larger.constant[: self.dim] = self.constant
+        return larger
 
     @property
     def dim(self) -> int:
         return len(self.constant)
 
-    def forward(self, bought: Tensor) -> Tensor:
-        """User vectors of shape `(b, dim)` from 0/1 rows of shape `(b, items)`."""
-        count = bought.sum(dim=1, keepdim=True).clamp(min=1)
-        return bought @ self.inputs / count.sqrt() + self.constant
+    def forward(self, bought: Bags) -> Tensor:
+        """User vectors of shape `(b, dim)` from what they bought, items this encoder knows."""
+        count = bought.sizes().clamp(min=1).unsqueeze(1)
+        return bought.unweighted().sums(self.inputs) / count.sqrt() + self.constant
+
+    def known(self, bought: Bags) -> Bags:
+        """Without the items that came after the training."""
+        return bought.where(bought.item < len(self.inputs))
 
     def knows(self, past: History) -> Tensor:
         """Which users bought anything this encoder knows: bool, shape `(users,)`."""
-        return torch.from_numpy(past.bought[:, : len(self.inputs)].getnnz(axis=1) > 0)
+        return self.known(Bags.of(past.bought)).sizes() > 0
 
     @torch.no_grad()
     def users(self, past: History) -> Tensor:
         """Vectors of all users, shape `(users, dim)`."""
-        return torch.cat([self(bought) for bought, _ in self._batches(past)])
+        return self(self.known(Bags.of(past.bought)))
 
     @torch.no_grad()
     def items(self, past: History) -> Tensor:
         """Vectors of all items, shape `(items, dim)`, also of those later than the training."""
         masked, ridge, damping = self.readout.masked, self.readout.ridge, self.readout.damping
-        generator = torch.Generator().manual_seed(0)
-        gram = torch.zeros(self.dim, self.dim)
-        moment = torch.zeros(self.dim, past.bought.shape[1])
-        for bought, recency in self._batches(past):
-            hidden = torch.rand(recency.shape, generator=generator) < masked
-            vectors = self(bought * ~hidden[:, : bought.shape[1]])
-            gram += vectors.T @ vectors
-            moment += vectors.T @ (recency * hidden)
+        bought = Bags.of(past.recency)
+        hidden = bought.drawn(masked, torch.Generator().manual_seed(0))
+        vectors = self(self.known(bought.where(~hidden)))
+        gram = vectors.T @ vectors
+        moment = bought.where(hidden).transposed(len(past.item_ids)).sums(vectors)
         penalty = ridge * gram.trace() / self.dim
-        solution = torch.linalg.solve(gram + penalty * torch.eye(self.dim), moment)
-        popularity = torch.from_numpy(np.asarray(past.recency.sum(axis=0)).reshape(-1))
-        damped: Tensor = self.dim * (solution / popularity.clamp(min=1e-3) ** damping).T
+        solution = torch.linalg.solve(gram + penalty * torch.eye(self.dim), moment.T).T
+        popularity = bought.transposed(len(past.item_ids)).sums(torch.ones(len(vectors), 1))
+        damped: Tensor = self.dim * solution / popularity.clamp(min=1e-3) ** damping
         return damped
-
-    def _batches(self, past: History, size: int = 1024) -> Iterator[tuple[Tensor, Tensor]]:
-        known = past.bought[:, : len(self.inputs)]
-        for start in range(0, known.shape[0], size):
-            rows = np.arange(start, min(start + size, known.shape[0]))
-            yield dense(known, rows), dense(past.recency, rows)
-
-
-def dense(matrix: sp.csr_matrix, rows: Codes) -> Tensor:
-    """Rows of a CSR matrix as a float32 tensor of shape `(len(rows), columns)`."""
-    return torch.from_numpy(matrix[rows].toarray())

@@ -13,19 +13,25 @@ class Method:
 
     Attributes:
         name: as in the paper where it has one.
-        encoder: M_k is trained from fresh tables, is M_0 itself, or is M_{k-1} trained on.
+        encoder: M_k is trained from fresh tables, is M_0 itself, is M_{k-1} trained on for half
+            the epochs, or begins as M_{k-1} with new dimensions and is trained in full.
         backward: the form of B_k: keeps the first D_{k-1} coordinates (the identity where the
             dimensions are equal), W x, or W x + b.
+        start: where W begins: as a fresh `torch.nn.Linear` does (the paper's), or as the
+            truncation.
         loss: what B_k is fitted by, over the last hop or over all; None: nothing, or least
             squares alone, whose minimum is that of both (`BackwardMap.fit_least_squares`).
+        weight: lambda, where it is not the schedule's.
         joint: the loss trains M_k and B_k together; else B_k alone, for a finished M_k.
         refit: B_k is at last set to the least-squares solution for the final vectors.
     """
 
     name: str
-    encoder: Literal["fresh", "frozen", "continued"] = "fresh"
+    encoder: Literal["fresh", "frozen", "continued", "grown"] = "fresh"
     backward: Literal["truncation", "linear", "affine"] = "truncation"
+    start: Literal["random", "truncation"] = "random"
     loss: Literal["single", "multi"] | None = None
+    weight: float | None = None
     joint: bool = False
     refit: bool = False
 
@@ -40,17 +46,19 @@ class Method:
 
 NO_BC = Method("NoBC")
 FIX_M0 = Method("Fix-M0", encoder="frozen")
-BC_ALIGNER_REFIT = Method("BC-Aligner-Refit", "fresh", "affine", "multi", joint=True, refit=True)
+BC_ALIGNER_REFIT = Method(
+    "BC-Aligner-Refit", "fresh", "affine", loss="multi", joint=True, refit=True
+)
 _ALL = (
     FIX_M0,
     Method("Finetune-M0", encoder="continued"),
     NO_BC,
-    Method("Post-Lin-SLoss", "fresh", "linear", "single"),
-    Method("Post-Lin-MLoss", "fresh", "linear", "multi"),
+    Method("Post-Lin-SLoss", "fresh", "linear", loss="single"),
+    Method("Post-Lin-MLoss", "fresh", "linear", loss="multi"),
     Method("Post-Least-Squares", "fresh", "affine", refit=True),
-    Method("Joint-NoTrans", "fresh", "truncation", "single", joint=True),
-    Method("Joint-Lin-SLoss", "fresh", "linear", "single", joint=True),
-    Method("BC-Aligner", "fresh", "linear", "multi", joint=True),
+    Method("Joint-NoTrans", "fresh", "truncation", loss="single", joint=True),
+    Method("Joint-Lin-SLoss", "fresh", "linear", loss="single", joint=True),
+    Method("BC-Aligner", "fresh", "linear", loss="multi", joint=True),
     BC_ALIGNER_REFIT,
 )
 METHODS: Mapping[str, Method] = {method.name: method for method in _ALL}

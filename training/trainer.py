@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from feast_bc.alignment import BackwardMap, multi_step_loss
-from training.encoder import Encoder, dense
+from training.bags import Bags
+from training.encoder import Encoder
 from training.history import History
 
 
@@ -24,6 +26,7 @@ class Schedule:
         learning_rate, weight_decay: of Adam.
         masked: the share of a user's purchases hidden from the encoder, which must predict them.
         alignment: lambda, the weight of the alignment loss (the paper: 16).
+        candidates: items drawn per step for the softmax's normaliser; None: all of them.
         seed: of the initial tables, the order of users and the masks.
     """
 
@@ -33,6 +36,7 @@ class Schedule:
     weight_decay: float = 1e-4
     masked: float = 0.5
     alignment: float = 16.0
+    candidates: int | None = None
     seed: int = 0
 
 
@@ -84,14 +88,16 @@ def fit(
     optimizer = torch.optim.Adam(
         parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
-    users = past.bought.shape[0]
+    users, items = past.bought.shape
     for epoch in range(1, schedule.epochs + 1):
         for rows in np.array_split(rng.permutation(users), max(users // schedule.batch, 1)):
-            bought = dense(past.bought, rows)
-            hidden = torch.rand(bought.shape, generator=generator) < schedule.masked
-            scores = encoder(bought * ~hidden) @ encoder.outputs.T
-            weight = dense(past.recency, rows) * hidden
-            loss = -(weight * scores.log_softmax(dim=1)).sum() / weight.sum()
+            bought = Bags.of(past.recency, rows)
+            candidates = None
+            if schedule.candidates is not None and schedule.candidates < items:
+                candidates = torch.randint(items, (schedule.candidates,), generator=generator)
+            hidden = bought.drawn(schedule.masked, generator)
+            vectors = encoder(bought.where(~hidden))
+            loss = cross_entropy(encoder, vectors, bought.where(hidden), candidates)
             if target is not None:
                 mapped = target.backward(encoder(bought))
                 batch = torch.from_numpy(rows)
@@ -103,6 +109,28 @@ def fit(
             optimizer.step()
         if after_epoch is not None:
             after_epoch(epoch)
+
+
+def cross_entropy(
+    encoder: Encoder, vectors: Tensor, asked: Bags, candidates: Tensor | None
+) -> Tensor:
+    """The weighted mean of -log softmax over the asked pairs.
+
+    Args:
+        encoder: its `outputs` are the items' vectors.
+        vectors: of the bags' users, shape `(b, dim)`.
+        asked: the pairs to be named.
+        candidates: int64, shape `(c,)`: items drawn uniformly to stand for all in the softmax's
+            normaliser, where the pair's own item is added; None: all items.
+    """
+    named = (vectors[asked.row] * encoder.outputs[asked.item]).sum(dim=1)
+    if candidates is None:
+        normaliser = (vectors @ encoder.outputs.T).logsumexp(dim=1)[asked.row]
+    else:
+        some = (vectors @ encoder.outputs[candidates].T).logsumexp(dim=1)
+        some = some + math.log(len(encoder.outputs) / len(candidates))
+        normaliser = torch.logaddexp(some[asked.row], named)
+    return (asked.weight * (normaliser - named)).sum() / asked.weight.sum()
 
 
 def fit_backward(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from feast_bc.alignment import BackwardMap
 from feast_bc.holdout import Holdout
@@ -23,6 +23,7 @@ from training.trainer import Schedule, Target, fit, fit_backward
 
 USERS, ITEMS = "user_embedding", "item_embedding"
 _READOUT = Readout()
+_MAP_SEED = 500  # a map and the encoder beside it share no draws
 
 
 @dataclass(frozen=True)
@@ -129,14 +130,18 @@ def train_version(
         raise ValueError(f"{method.name} trains B_{number} together with its encoder.")
     epochs = schedule.epochs
     fresh = encoder is None
-    if encoder is None and method.encoder == "continued" and versions:
-        encoder = versions[-1].encoder.extended(past.bought.shape[1], seed=schedule.seed)
-        epochs = -(-epochs // 2)  # the paper's: 250 of 500
+    if encoder is None and method.encoder in ("continued", "grown") and versions:
+        previous = versions[-1].encoder
+        if method.encoder == "continued":
+            dim = previous.dim
+            epochs = -(-epochs // 2)  # the paper's: 250 of 500
+        encoder = previous.grown(past.bought.shape[1], dim, seed=schedule.seed)
     elif encoder is None:
         encoder = _initial(past, dim, schedule.seed, readout)
     target = _target(method, versions, past, encoder.dim, holdout, schedule.seed)
     if fresh:
-        own = replace(schedule, epochs=epochs)
+        weight = schedule.alignment if method.weight is None else method.weight
+        own = replace(schedule, epochs=epochs, alignment=weight)
         fit(encoder, past, own, target=target if method.joint else None)
     encoder.eval()
     if target is None:
@@ -171,11 +176,11 @@ def _target(
 
 
 def _map(method: Method, dim: int, previous: int, seed: int) -> BackwardMap:
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed + _MAP_SEED)
     initial = BackwardMap(dim, previous, bias=method.backward == "affine", generator=generator)
-    if method.backward == "truncation":
-        nn.init.eye_(initial.weight)
-        initial.requires_grad_(False)
+    if "truncation" in (method.backward, method.start):
+        initial.set_identity()
+    initial.requires_grad_(method.backward != "truncation")
     return initial
 
 
