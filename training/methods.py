@@ -1,4 +1,4 @@
-"""The paper's methods, the references beside them, and two of our own; each one a description."""
+"""The paper's methods, the references beside them, and three of our own, each described."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ _ALL = (
     Method("Joint-Lin-SLoss", "fresh", "linear", loss="single", joint=True),
     Method("BC-Aligner", "fresh", "linear", loss="multi", joint=True),
     BC_ALIGNER_REFIT,
+    Method("BC-Grow", "grown", "affine", refit=True),
 )
 METHODS: Mapping[str, Method] = {method.name: method for method in _ALL}
 # Not a method to train: NoBC's models, each kept alive for its own consumers.
