@@ -34,7 +34,7 @@ class Experiment:
         ridge, damping: see `Readout`.
         schedule: fields of `Schedule`; `seed` is the runs' own.
         methods, tasks: by name, see `training.methods` and `training.tasks`.
-        consumer: the consumer model, see `training.consumer`.
+        consumers: the kinds of consumer model, by name, see `training.consumer`.
         consumer_versions: the versions j that have consumers of their own.
         seeds: how many.
     """
@@ -51,7 +51,7 @@ class Experiment:
     ridge: float = 0.1
     damping: float = 0.25
     schedule: Mapping[str, Any] = field(default_factory=dict)
-    consumer: str = "logistic"
+    consumers: tuple[str, ...] = ("logistic",)
     consumer_versions: tuple[int, ...] = (0, 1, 2)
     seeds: int = 3
 

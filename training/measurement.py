@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
 from feast_bc.holdout import Holdout
-from feast_bc.transforms import compose
+from feast_bc.transforms import BackwardTransform, compose
 from training.auroc import delong
 from training.consumer import Labels, Vectors, train_consumer
 from training.data import Interactions
@@ -19,10 +20,13 @@ from training.history import History
 from training.methods import Method
 from training.recall import first_purchases, recall
 from training.tasks import TASKS, Examples, Moment
-from training.versions import ITEMS, USERS, Version
+from training.versions import ITEMS, USERS, Version, singular_values
 
 RECALL, AUROC = "recall", "auroc"
 ERROR, RELATIVE, HELD_OUT = "alignment_error", "relative_error", "relative_error_held_out"
+LARGEST, SMALLEST = "largest_singular_value", "smallest_singular_value"
+SECONDS, PEAK_RSS = "seconds", "peak_rss"
+VECTOR_BYTES, MAP_PARAMETERS = "vector_bytes", "map_parameters"
 
 Pair = tuple[Vectors, Vectors]
 """The vectors of all users and of all items."""
@@ -37,10 +41,16 @@ class Row:
         measure: RECALL (Recall@50 in the test window); AUROC of a consumer model; ERROR: the
             mean over users and items of ||z~_j - z_j||_2, as in the paper; RELATIVE: the mean
             over the two families of ||z~_j - z_j||_F / ||z_j||_F; HELD_OUT: the same over
-            entities that no alignment saw.
+            entities that no alignment saw; LARGEST and SMALLEST: singular values of the chain
+            k -> j of one family; SECONDS: training M_k and B_k, on the machine that did; PEAK_RSS:
+            the peak resident set size, in bytes, of the process that trained version k, from its
+            start to then; VECTOR_BYTES: float32 vectors of version j for the users and items of
+            version k; MAP_PARAMETERS: numbers in B_k, both families.
         value: the number; of a consumer model: when served from version k.
-        serves: j, the older version that is served; None for RECALL.
-        task: of the consumer model.
+        serves: j, the older version that is served (k itself for VECTOR_BYTES of the newest
+            vectors); None for RECALL and costs.
+        task, consumer: of the consumer model.
+        family: of the singular values.
         native: its AUROC on native vectors of version j.
         deviation: the standard error of `native`.
     """
@@ -52,6 +62,8 @@ class Row:
     task: str | None = None
     native: float | None = None
     deviation: float | None = None
+    consumer: str | None = None
+    family: str | None = None
 
 
 class Judge:
@@ -70,7 +82,7 @@ class Judge:
         self._interactions = interactions
         self._slices = experiment.slices(interactions)
         self._holdout = holdout
-        self._consumers: dict[tuple[str, int, str], Pipeline | None] = {}
+        self._consumers: dict[tuple[str, int, str, str], Pipeline | None] = {}
         self._examples: dict[tuple[str, int, int], Examples] = {}
 
     def measure(self, method: Method, versions: Sequence[Version]) -> list[Row]:
@@ -80,11 +92,23 @@ class Judge:
         vectors = _vectors(newest, past)
         window = self._slices[k]
         truth = first_purchases(self._interactions.between(window.end, window.test_end), past)
-        rows = [Row(k, RECALL, recall(*vectors, truth, past.bought))]
+        rows = [
+            Row(k, RECALL, recall(*vectors, truth, past.bought)),
+            Row(k, VECTOR_BYTES, _bytes(vectors), k),
+        ]
+        if k:
+            learned = 0 if method.backward == "truncation" else _numbers(newest)
+            rows.append(Row(k, MAP_PARAMETERS, learned))
         for older in versions[:-1]:
+            j = older.number
             native = _vectors(older, past)
-            served = _served(vectors, versions[older.number + 1 :])
+            chains = _chains(versions[j + 1 :])
+            served = chains[USERS].apply(vectors[0]), chains[ITEMS].apply(vectors[1])
             rows += self._alignment(older, past, served, native, k)
+            rows.append(Row(k, VECTOR_BYTES, _bytes(native), j))
+            for family, chain in chains.items():
+                for name, value in zip((LARGEST, SMALLEST), singular_values(chain), strict=True):
+                    rows.append(Row(k, name, value, j, family=family))
             if older.number in self._experiment.consumer_versions:
                 rows += self._tasks(method, older, served, native, k)
         return rows
@@ -112,8 +136,8 @@ class Judge:
         self, method: Method, older: Version, served: Pair, native: Pair, k: int
     ) -> list[Row]:
         j, rows = older.number, []
-        for name in self._experiment.tasks:
-            consumer = self._consumer(method, older, name)
+        for name, kind in product(self._experiment.tasks, self._experiment.consumers):
+            consumer = self._consumer(method, older, name, kind)
             asked = self._asked(name, j, k)
             judged = np.ones(len(asked.labels), bool) if asked.judged is None else asked.judged
             labels = asked.labels[judged]
@@ -121,18 +145,17 @@ class Judge:
                 continue
             value, _ = delong(labels, _scores(consumer, asked.features(*served)[judged]))
             own, deviation = delong(labels, _scores(consumer, asked.features(*native)[judged]))
-            rows.append(Row(k, AUROC, value, j, name, own, deviation))
+            rows.append(Row(k, AUROC, value, j, name, own, deviation, kind))
         return rows
 
-    def _consumer(self, method: Method, version: Version, task: str) -> Pipeline | None:
+    def _consumer(self, method: Method, version: Version, task: str, kind: str) -> Pipeline | None:
         """The consumer model born with a version; None where its window has but one label."""
-        key = (method.encoder_of(version.number), version.number, task)
+        key = (method.encoder_of(version.number), version.number, task, kind)
         if key not in self._consumers:
             asked = self._asked(task, version.number, version.number)
             learned = np.ones(len(asked.labels), bool) if asked.judged is None else ~asked.judged
             labels = asked.labels[learned]
             features = asked.features(*_vectors(version, version.past))[learned]
-            kind = self._experiment.consumer
             self._consumers[key] = train_consumer(features, labels, kind) if _both(labels) else None
         return self._consumers[key]
 
@@ -148,10 +171,19 @@ def _vectors(version: Version, past: History) -> Pair:
     return version.encoder.users(past).numpy(), version.encoder.items(past).numpy()
 
 
-def _served(vectors: Pair, newer: Sequence[Version]) -> Pair:
-    """The newest vectors taken down the chain of these versions' transformations."""
-    users, items = (compose([v.backward[f] for v in reversed(newer)]) for f in (USERS, ITEMS))
-    return users.apply(vectors[0]), items.apply(vectors[1])
+def _chains(newer: Sequence[Version]) -> Mapping[str, BackwardTransform]:
+    """By family: the chain of these versions' transformations, newest first, folded."""
+    return {f: compose([v.backward[f] for v in reversed(newer)]) for f in (USERS, ITEMS)}
+
+
+def _bytes(vectors: Pair) -> int:
+    return vectors[0].nbytes + vectors[1].nbytes
+
+
+def _numbers(version: Version) -> int:
+    """How many numbers the backward transformations of a version have."""
+    maps = version.backward.values()
+    return sum(m.weight.size + (0 if m.bias is None else m.bias.size) for m in maps)
 
 
 def _scores(consumer: Pipeline, features: Vectors) -> np.ndarray:

@@ -12,6 +12,9 @@ from training.data import Codes, Interactions
 from training.history import History
 
 Scores = npt.NDArray[np.float32]
+MOST_POPULAR, RECENTLY_POPULAR, ITEM_KNN = "most popular", "recently popular", "item-kNN"
+"""The rankings that need no encoder, as results name them."""
+BASELINES = (MOST_POPULAR, RECENTLY_POPULAR, ITEM_KNN)
 _BATCH = 2048  # users scored at a time: bounds the memory
 
 

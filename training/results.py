@@ -10,14 +10,28 @@ import pandas as pd
 from training.degradation import (
     CHANCE,
     alignment,
+    beats_most_popular,
+    births,
+    consumers,
     counted_tasks,
     frame,
     intended,
     interval,
+    of_consumers,
+    task_bounds,
     unintended,
 )
-from training.measurement import AUROC, ERROR, HELD_OUT, RECALL, RELATIVE, Row
-from training.methods import NO_BC
+from training.measurement import (
+    ERROR,
+    HELD_OUT,
+    LARGEST,
+    PEAK_RSS,
+    RECALL,
+    RELATIVE,
+    SECONDS,
+    SMALLEST,
+    Row,
+)
 
 _DEFINITIONS = """\
 Intended: mean Recall@50 over versions, against NoBC. Unintended: mean AUROC of the frozen consumers
@@ -51,57 +65,100 @@ def _sections(found: pd.DataFrame, plain: pd.DataFrame) -> Iterable[str]:
     seeds = found["seed"].nunique()
     yield f"# Results\n\n{seeds} seed(s); mean ± half the 95 % interval over seeds, paired by seed."
     yield _DEFINITIONS
-    bounds = counted_tasks(found)
-    counted = list(bounds[bounds > CHANCE].index)
-    yield "## Summary\n\n" + _summary(found, counted)
+    yield "## Summary\n\n" + _summary(found)
     yield "## Recall@50 per version\n\n" + _recall(found, plain)
     title = "## Relative alignment error towards v0, users and items"
-    yield f"{title}\n\n" + _by_version(found[(found["measure"] == RELATIVE)], 0)
-    auroc = found[found["measure"] == AUROC]
-    for j in sorted(auroc["serves"].unique()):
-        shown = auroc[auroc["serves"] == j]
-        yield f"## AUROC of consumers born at v{j}, mean over later versions\n\n" + _tasks(shown)
+    yield f"{title}\n\n" + _by_version(found[found["measure"] == RELATIVE], 0)
+    for consumer in consumers(found):
+        yield from _consumer_sections(found, consumer)
+    yield "## Singular values of the maps\n\n" + _singular_values(found)
+    yield "## Training seconds per version\n\n" + _costs(found)
+
+
+def _consumer_sections(found: pd.DataFrame, consumer: str) -> Iterable[str]:
+    bounds = task_bounds(found, consumer)
+    yield f"## Consumer model: {consumer}\n\n" + _unintended(found, consumer)
+    for j in births(found, consumer):
+        mean = of_consumers(found, consumer, j).pivot_table("value", "method", "task", sort=False)
+        title = f"### AUROC of consumers born at v{j}, mean over later versions"
+        yield f"{title}\n\n" + _markdown(mean.map("{:.3f}".format))
     lines = [
         f"- {task}: lower bound {bound:.3f}, {'counts' if bound > CHANCE else 'LISTED APART'}"
         for task, bound in bounds.items()
     ]
     note = f"A task counts where the native v0 consumer's interval lies above {CHANCE}."
-    yield "## Tasks\n\n" + "\n".join([note, "", *lines])
-    title = "## Mean AUROC of the tasks that count, consumers born at v0, per version"
+    yield "### Tasks\n\n" + "\n".join([note, "", *lines])
+    counted = counted_tasks(found, consumer)
+    title = "### Mean AUROC of the tasks that count, consumers born at v0, per version"
     if counted:
-        some = auroc[auroc["task"].isin(counted)]
-        yield f"{title}\n\n" + _by_version(some, 0)
+        rows = of_consumers(found, consumer)
+        yield f"{title}\n\n" + _by_version(rows[rows["task"].isin(counted)], 0)
 
 
-def _summary(found: pd.DataFrame, counted: Sequence[str]) -> str:
-    loss = intended(found)
-    columns = {
-        "intended %": loss,
-        "unintended %": unintended(found, counted),
-        "total %": loss + unintended(found, counted),
-    }
-    for j in sorted(set(found["serves"].dropna()) - {0}):
-        if len(found[(found["measure"] == AUROC) & (found["serves"] == j)]):
-            columns[f"unintended % of v{j}'s"] = unintended(found, counted, int(j))
+def _summary(found: pd.DataFrame) -> str:
+    columns = {"intended %": intended(found)}
+    for consumer in consumers(found):
+        loss = unintended(found, counted_tasks(found, consumer), consumer)
+        columns[f"unintended %, {consumer}"] = loss
+        columns[f"total %, {consumer}"] = columns["intended %"] + loss
     columns |= {
         "alignment error": alignment(found, ERROR),
         "relative": alignment(found, RELATIVE),
         "relative, held out": alignment(found, HELD_OUT),
     }
+    return _of_methods(found, columns)
+
+
+def _unintended(found: pd.DataFrame, consumer: str) -> str:
+    counted = counted_tasks(found, consumer)
+    born = births(found, consumer)
+    columns = {f"unintended % of v{j}'s": unintended(found, counted, consumer, j) for j in born}
+    return _of_methods(found, columns)
+
+
+def _of_methods(found: pd.DataFrame, columns: Mapping[str, pd.DataFrame]) -> str:
     table = {
         name: {method: _text(values[method]) for method in values}
         for name, values in columns.items()
     }
-    return _markdown(pd.DataFrame(table).loc[list(dict.fromkeys(found["method"]))])
+    return _markdown(pd.DataFrame(table).reindex(list(dict.fromkeys(found["method"]))))
+
+
+def _singular_values(found: pd.DataFrame) -> str:
+    """Largest ... smallest, mean over seeds: of each hop, and of each chain to v0."""
+    chosen = found[found["measure"].isin([LARGEST, SMALLEST])]
+    chosen = chosen[(chosen["serves"] == 0) | (chosen["serves"] == chosen["version"] - 1)]
+    keys = ["method", "family", "version", "serves"]
+    mean = chosen.pivot_table("value", keys, "measure", sort=False).reset_index()
+    mean["hop"] = [f"{k} -> {j}" for k, j in zip(mean["version"], mean["serves"], strict=True)]
+    mean["text"] = [
+        f"{large:.2f} ... {small:.2f}"
+        for large, small in zip(mean[LARGEST], mean[SMALLEST], strict=True)
+    ]
+    mean["map"] = mean["method"] + ", " + mean["family"]
+    return _markdown(mean.pivot_table("text", "map", "hop", aggfunc="first", sort=False))
+
+
+def _costs(found: pd.DataFrame) -> str:
+    seconds = found[found["measure"] == SECONDS]
+    if seconds.empty:
+        return "Not recorded."
+    mean = seconds.pivot_table("value", "method", "version", sort=False)
+    peak = found.loc[found["measure"] == PEAK_RSS, "value"].max() / 2**20
+    note = (
+        "Mean over seeds, on the machine that trained it; versions that a resumed run found keep "
+        "their\nnumbers. A method that maps NoBC's models includes their training. Peak memory of "
+        f"the process: {peak:,.0f} MiB."
+    )
+    return f"{note}\n\n{_markdown(mean.map('{:.1f}'.format))}"
 
 
 def _recall(found: pd.DataFrame, plain: pd.DataFrame) -> str:
     both = pd.concat([plain, found])
     both = both[both["measure"] == RECALL]
     mean = both.pivot_table("value", "method", "version", sort=False)
-    encoder, popular = mean.loc[NO_BC.name], mean.loc["most popular"]
     verdict = "The encoder (NoBC) beats most-popular in every window."
-    if not (encoder > popular).all():
+    if not beats_most_popular(both):
         verdict = "THE ENCODER DOES NOT BEAT MOST-POPULAR IN EVERY WINDOW: quote no degradation."
     return f"{_markdown(mean.map('{:.4f}'.format))}\n\n{verdict}"
 
@@ -110,11 +167,6 @@ def _by_version(rows: pd.DataFrame, serves: int) -> str:
     rows = rows[rows["serves"] == serves]
     mean = rows.pivot_table("value", "method", "version", sort=False)
     return _markdown(mean.map("{:.3f}".format))
-
-
-def _tasks(rows: pd.DataFrame) -> str:
-    served = rows.pivot_table("value", "method", "task", sort=False)
-    return _markdown(served.map("{:.3f}".format))
 
 
 def _text(values: pd.Series) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from feast_bc.holdout import Holdout
@@ -12,14 +15,15 @@ from training.consumer import CONSUMERS
 from training.data import Interactions
 from training.experiment import Experiment
 from training.history import History, history
-from training.measurement import RECALL, Judge, Row
+from training.measurement import PEAK_RSS, RECALL, SECONDS, Judge, Row
 from training.methods import FIX_M0, METHODS, NO_BC, Method
-from training.recall import first_purchases, item_knn, most_popular, recall
-from training.store import Store
+from training.peak_rss import peak_rss
+from training.recall import BASELINES, first_purchases, item_knn, most_popular, recall
+from training.store import Cost, Store
 from training.tasks import TASKS
 from training.versions import Version, train_version
 
-BASELINES = ("most popular", "recently popular", "item-kNN")
+SETTINGS = "experiment.json"
 _SEEDS_APART = 1000  # version k's seed is the run's plus k: no two runs share one
 
 Say = Callable[[str], None]
@@ -45,7 +49,7 @@ class Run:
         self._experiment, self._interactions = experiment, interactions
         self._folder, self._say = folder, say
         _check("task", experiment.tasks, TASKS)
-        _check("consumer", [experiment.consumer], CONSUMERS)
+        _check("consumer", experiment.consumers, CONSUMERS)
         self._holdout = Holdout()
         self._slices = experiment.slices(interactions)
         self._pasts = [
@@ -92,7 +96,7 @@ class Run:
             versions.append(self._version(method, store, versions, past))
             found = store.rows(method.name, k)
             if found is None:
-                found = judge.measure(method, versions)
+                found = judge.measure(method, versions) + _cost_rows(store, method, k)
                 store.save_rows(method.name, k, found)
                 self._say(
                     f"seed {seed}, {method.name}, v{k}: Recall@50 {found[0].value:.4f} "
@@ -110,6 +114,7 @@ class Run:
         if encoder is not None and backward is not None:
             return Version(k, past, encoder, backward)
         schedule = self._experiment.training(store.seed * _SEEDS_APART + k)
+        started = time.perf_counter()
         version = train_version(
             method,
             versions,
@@ -120,6 +125,11 @@ class Run:
             readout=readout,
             trained=None if method.joint and k else encoder,
         )
+        seconds = time.perf_counter() - started
+        if encoder is not None and method.encoder == "fresh" and not method.joint:
+            shared = store.cost(NO_BC.name, k)  # these methods map NoBC's model
+            seconds += shared.seconds if shared else math.nan
+        store.save_cost(method.name, k, Cost(seconds, peak_rss()))
         store.save_backward(method, k, version.backward)
         if encoder is None or method.joint:
             store.save_encoder(name, version.encoder)
@@ -140,6 +150,15 @@ class Run:
             )
         self._folder.mkdir(parents=True, exist_ok=True)
         path.write_text(claim)
+        (self._folder / SETTINGS).write_text(json.dumps(asdict(self._experiment), indent=1))
+
+
+def _cost_rows(store: Store, method: Method, k: int) -> list[Row]:
+    """What version k took to train; nothing where a run of an older release trained it."""
+    cost = store.cost(method.name if k else FIX_M0.name, k)  # who trained the common M_0
+    if cost is None:
+        return []
+    return [Row(k, SECONDS, cost.seconds), Row(k, PEAK_RSS, cost.peak_rss)]
 
 
 def _check(kind: str, names: Sequence[str], known: Collection[str]) -> None:

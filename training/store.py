@@ -20,8 +20,21 @@ from training.methods import Method
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What it took to train a version.
+
+    Attributes:
+        seconds: of the training.
+        peak_rss: of the process that trained it, in bytes, up to then.
+    """
+
+    seconds: float
+    peak_rss: int
+
+
+@dataclass(frozen=True)
 class Store:
-    """`<folder>/seed<s>/`: `<encoder>.safetensors` and `<method>/v<k>.{safetensors,json}`.
+    """`<folder>/seed<s>/`: `<encoder>.safetensors`; per method its maps, results and costs.
 
     Every file appears whole or not at all, so a run that was killed goes on from what is there.
     """
@@ -80,6 +93,15 @@ class Store:
                 state[f"{family}.bias"] = torch.from_numpy(transform.bias.copy())
         _save(self._path(method.name, version, "safetensors"), state)
 
+    def cost(self, name: str, version: int) -> Cost | None:
+        """What a method's version took, if that is stored."""
+        path = self._cost_path(name, version)
+        return Cost(**json.loads(path.read_text())) if path.exists() else None
+
+    def save_cost(self, name: str, version: int, cost: Cost) -> None:
+        with _whole(self._cost_path(name, version)) as part:
+            part.write_text(json.dumps(asdict(cost)))
+
     def rows(self, name: str, version: int) -> list[Row] | None:
         """A finished version's results, if they are stored.
 
@@ -99,6 +121,9 @@ class Store:
         path = self._path(name, version, "json")
         with _whole(path) as part:
             part.write_text(json.dumps(said, indent=1))
+
+    def _cost_path(self, name: str, version: int) -> Path:
+        return self._base / name / f"cost-v{version}.json"
 
     def _path(self, name: str, version: int, suffix: str) -> Path:
         return self._base / name / f"v{version}.{suffix}"

@@ -5,7 +5,17 @@ import math
 import pandas as pd
 import pytest
 
-from training.degradation import alignment, counted_tasks, frame, intended, interval, unintended
+from training.degradation import (
+    alignment,
+    births,
+    consumers,
+    counted_tasks,
+    frame,
+    intended,
+    interval,
+    task_bounds,
+    unintended,
+)
 from training.measurement import AUROC, ERROR, RECALL, Row
 from training.methods import KEEP_ALL
 
@@ -14,8 +24,9 @@ def _rows(recalls: list[float], served: float, error: float) -> list[Row]:
     rows = [Row(k, RECALL, value) for k, value in enumerate(recalls)]
     for k in (1, 2):
         rows.append(Row(k, ERROR, error * k, 0))
-        rows.append(Row(k, AUROC, served, 0, "cancel", 0.8, 0.01))
-        rows.append(Row(k, AUROC, 0.5, 0, "weak", 0.56, 0.01))
+        rows.append(Row(k, AUROC, served, 0, "cancel", 0.8, 0.01, "logistic"))
+        rows.append(Row(k, AUROC, 0.5, 0, "weak", 0.56, 0.01, "logistic"))
+        rows.append(Row(k, AUROC, 0.4, 0, "cancel", 0.8, 0.2, "mlp"))
     return rows
 
 
@@ -38,7 +49,7 @@ def test_intended_is_relative_to_no_bc(found: pd.DataFrame) -> None:
 
 
 def test_unintended_is_relative_to_native_vectors(found: pd.DataFrame) -> None:
-    loss = unintended(found, ["cancel"]).loc[0]
+    loss = unintended(found, ["cancel"], "logistic").loc[0]
     assert loss["BC-Aligner"] == pytest.approx(-5)
     assert loss["NoBC"] == pytest.approx(-25)
     assert loss["Fix-M0"] == loss[KEEP_ALL] == 0
@@ -52,7 +63,11 @@ def test_alignment_error_is_the_mean_over_versions(found: pd.DataFrame) -> None:
 
 
 def test_tasks_without_signal_do_not_count(found: pd.DataFrame) -> None:
-    bounds = counted_tasks(found)
+    bounds = task_bounds(found, "logistic")
+    assert counted_tasks(found, "logistic") == ["cancel"]
+    assert counted_tasks(found, "mlp") == []  # known too badly
+    assert consumers(found) == ["logistic", "mlp"]
+    assert births(found, "mlp") == [0]
     assert bounds["cancel"] == pytest.approx(0.8 - 0.0196)
     assert bounds["weak"] == pytest.approx(0.56 - 0.0196)
 

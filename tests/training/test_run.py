@@ -8,11 +8,24 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file
 
 from training.data import Interactions
 from training.degradation import frame, intended, unintended
 from training.experiment import Experiment, read_experiment
-from training.measurement import AUROC, ERROR, RECALL, RELATIVE, Row
+from training.measurement import (
+    AUROC,
+    ERROR,
+    LARGEST,
+    MAP_PARAMETERS,
+    PEAK_RSS,
+    RECALL,
+    RELATIVE,
+    SECONDS,
+    SMALLEST,
+    VECTOR_BYTES,
+    Row,
+)
 from training.methods import KEEP_ALL, METHODS
 from training.results import write_results
 from training.run import Run
@@ -22,6 +35,7 @@ TINY = Experiment(
     methods=tuple(METHODS),
     tasks=("spend", "item_price"),
     quantiles=(0.55, 0.7, 0.85, 1.0),
+    consumers=("logistic", "boosting"),
     consumer_versions=(0, 1),
     dims=(6, 8, 10),
     schedule={"epochs": 12, "batch": 64},
@@ -49,10 +63,15 @@ def _mean(rows: list[Row], measure: str, task: str | None = None) -> float:
     return float(np.mean(chosen))
 
 
+def _lasting(rows: list[Row]) -> list[Row]:
+    """Without what differs when a version is trained again."""
+    return [row for row in rows if row.measure not in (SECONDS, PEAK_RSS)]
+
+
 def test_identity_costs_exactly_nothing(rows: Rows) -> None:
     found = frame(rows)
     for name in ("Fix-M0", KEEP_ALL):
-        assert (unintended(found, TINY.tasks)[name] == 0).all()
+        assert (unintended(found, TINY.tasks, "boosting")[name] == 0).all()
         one = found[(found["method"] == name) & found["measure"].isin([ERROR, RELATIVE])]
         assert len(one) > 0
         assert (one["value"] == 0).all()
@@ -77,6 +96,43 @@ def test_least_squares_aligns_better_than_what_the_paper_fits_afterwards(rows: R
     assert fitted < _mean(rows[0, "Post-Lin-SLoss"], RELATIVE)
 
 
+def _value(rows: list[Row], version: int, measure: str, serves: int | None = None) -> float:
+    (row,) = (r for r in rows if (r.version, r.measure, r.serves) == (version, measure, serves))
+    return row.value
+
+
+def test_costs(rows: Rows) -> None:
+    for (_, name), some in rows.items():
+        seconds = [row.value for row in some if row.measure == SECONDS]
+        assert len(seconds) == len(TINY.dims), name
+        assert seconds[0] == _value(rows[0, "Fix-M0"], 0, SECONDS)  # M_0 is everyone's
+        assert all(row.value > 10 * 2**20 for row in some if row.measure == PEAK_RSS)
+    for k in (1, 2):  # what is fitted afterwards needs NoBC's model first
+        fitted = _value(rows[0, "Post-Lin-SLoss"], k, SECONDS)
+        assert fitted > _value(rows[0, "NoBC"], k, SECONDS)
+    aligned = rows[0, "BC-Aligner"]
+    assert _value(aligned, 2, MAP_PARAMETERS) == 2 * 10 * 8
+    assert _value(rows[0, "BC-Aligner-Refit"], 2, MAP_PARAMETERS) == 2 * (10 * 8 + 8)
+    assert _value(rows[0, "Joint-NoTrans"], 2, MAP_PARAMETERS) == 0
+    newest, oldest = (_value(aligned, 2, VECTOR_BYTES, j) for j in (2, 0))
+    assert newest / oldest == 10 / 6
+
+
+def test_singular_values_of_hops_and_chains(rows: Rows, folder: Path) -> None:
+    state = load_file(folder / "seed0" / "BC-Aligner" / "v2.safetensors")
+    hop = np.linalg.svd(state["user_embedding.weight"], compute_uv=False)
+    found = {
+        (row.measure, row.serves): row.value
+        for row in rows[0, "BC-Aligner"]
+        if row.version == 2 and row.family == "user_embedding"
+    }
+    assert found[LARGEST, 1] == pytest.approx(hop[0])
+    assert found[SMALLEST, 1] == pytest.approx(hop[-1])
+    assert found[LARGEST, 0] >= found[SMALLEST, 0] > 0
+    kept = [row for row in rows[0, "Fix-M0"] if row.measure in (LARGEST, SMALLEST)]
+    assert {row.value for row in kept} == {1.0}
+
+
 def test_a_stopped_run_goes_on_to_the_same_results(
     shop: Interactions, rows: Rows, folder: Path
 ) -> None:
@@ -88,8 +144,11 @@ def test_a_stopped_run_goes_on_to_the_same_results(
     (folder / "seed0" / "BC-Aligner" / "v2.json").unlink()
     (folder / "seed0" / "Finetune-M0-M2.safetensors").unlink()
     (folder / "seed0" / "Finetune-M0" / "v2.json").unlink()
-    done = []
-    assert Run(TINY, shop, folder, done.append)(methods, 1) == expected
+    done: list[str] = []
+    again = Run(TINY, shop, folder, done.append)(methods, 1)
+    assert {key: _lasting(some) for key, some in again.items()} == {
+        key: _lasting(some) for key, some in expected.items()
+    }
     assert [line.split(":")[0] for line in done] == [
         "seed 0, BC-Aligner, v1",
         "seed 0, BC-Aligner, v2",
@@ -148,15 +207,15 @@ def test_results_where_no_task_counts(rows: Rows, tmp_path: Path) -> None:
     }
     plain = {"most popular": [row for row in rows[0, "NoBC"] if row.measure == RECALL]}
     text = write_results(tmp_path, weak, plain)
-    assert text.count("LISTED APART") == len(TINY.tasks)
-    assert re.search(r"\| BC-Aligner \| -?[\d.]+ \| n/a \| n/a \|", text)
+    assert text.count("LISTED APART") == len(TINY.tasks) * len(TINY.consumers)
+    assert re.search(r"\| BC-Aligner \| -?[\d.]+( \| n/a){4} \|", text)
     assert "THE ENCODER DOES NOT BEAT MOST-POPULAR" in text
 
 
 def test_unknown_names_are_refused(shop: Interactions, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="No method 'Magic'"):
         Run(TINY, shop, folder, _quiet)(["Magic"], 1)
-    for wrong in ({"tasks": ("luck",)}, {"consumer": "oracle"}):
+    for wrong in ({"tasks": ("luck",)}, {"consumers": ("oracle",)}):
         with pytest.raises(ValueError, match=r"No task 'luck'|No consumer 'oracle'"):
             Run(Experiment(**{**vars(TINY), **wrong}), shop, tmp_path, _quiet)
 
