@@ -20,6 +20,12 @@ _DATA = click.option(
     type=click.Path(exists=True, path_type=Path),
     help="The interactions, where the experiment says `data: given`.",
 )
+_ITEMS = click.option(
+    "--items",
+    envvar="FEAST_BC_ITEMS",
+    type=click.Path(exists=True, path_type=Path),
+    help="The items' attributes, where the experiment says `items: given`.",
+)
 
 
 @click.group()
@@ -44,6 +50,7 @@ def demo(folder: Path) -> None:
 @main.command()
 @_EXPERIMENT
 @_DATA
+@_ITEMS
 @click.option("--seeds", type=click.IntRange(1), help="How many; as the experiment says.")
 @click.option("--methods", help="Some of them, comma-separated; as the experiment says.")
 @click.option(
@@ -52,11 +59,16 @@ def demo(folder: Path) -> None:
     help="Takes the results; runs/<experiment>. A run that was stopped goes on where it was.",
 )
 def run(
-    experiment: Path, data: Path | None, seeds: int | None, methods: str | None, folder: Path | None
+    experiment: Path,
+    data: Path | None,
+    items: Path | None,
+    seeds: int | None,
+    methods: str | None,
+    folder: Path | None,
 ) -> None:
     """The paper's comparison of methods, as the YAML file EXPERIMENT says."""
     said = read_experiment(experiment)
-    interactions = said.interactions(data)
+    interactions = said.interactions(data, items)
     folder = folder or Path("runs") / said.name
     names = methods.split(",") if methods else said.methods
     one = Run(said, interactions, folder, Stages())
@@ -67,11 +79,12 @@ def run(
 @main.command()
 @_EXPERIMENT
 @_DATA
+@_ITEMS
 @click.option("--epochs", type=click.IntRange(1), default=24, show_default=True, help="The most.")
-def tune(experiment: Path, data: Path | None, epochs: int) -> None:
+def tune(experiment: Path, data: Path | None, items: Path | None, epochs: int) -> None:
     """Search an experiment's settings on the validation window of version 0."""
     said = read_experiment(experiment)
-    print(yaml.safe_dump(dict(search(said, said.interactions(data), epochs, Stages()))))
+    print(yaml.safe_dump(dict(search(said, said.interactions(data, items), epochs, Stages()))))
 
 
 if __name__ == "__main__":

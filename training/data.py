@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from training.item_attributes import ItemAttributes, read_item_attributes
 from training.readers import read_interactions
 
 BUNDLED = Path(__file__).parent / "data" / "online_retail_ii.parquet"
@@ -35,6 +36,7 @@ class Interactions:
         price: float64, shape `(n,)`; the unit price, NaN where the data has none.
         rating: float64, shape `(n,)`; NaN where the data has none.
         user_ids, item_ids: the distinct ids, as the data spells them.
+        attributes: of the items; None where no file of them was given.
     """
 
     user: Codes
@@ -46,6 +48,7 @@ class Interactions:
     rating: npt.NDArray[np.float64]
     user_ids: pa.Array
     item_ids: pa.Array
+    attributes: ItemAttributes | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -62,7 +65,12 @@ class Interactions:
             self.rating[mask],
             self.user_ids,
             self.item_ids,
+            self.attributes,
         )
+
+    def with_attributes(self, path: str | Path) -> Interactions:
+        """With what a file says of the items; see `read_item_attributes`."""
+        return replace(self, attributes=read_item_attributes(Path(path), self.item_ids))
 
     def purchases(self) -> Interactions:
         """Without the cancellations."""

@@ -26,6 +26,8 @@ class Experiment:
         data: the file of interactions; None for the bundled sample, "given" where the path is
             an option of the command because the set is not part of the project.
         columns: the file's column names by role: user, item, timestamp, rating.
+        items: the file of item attributes (category, brand, price), for the tasks that ask for
+            them; "given" as with `data`.
         quantiles: the share of interactions at the end of each version's slice and, last, at the
             end of the newest version's test window (the paper's: 0.5, 0.6, ..., 1.0).
         validation: the share of interactions in v0's validation window.
@@ -44,6 +46,7 @@ class Experiment:
     tasks: tuple[str, ...]
     data: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    items: str | None = None
     quantiles: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     validation: float = 0.05
     dims: tuple[int, ...] = (32, 40, 48, 56, 64)
@@ -64,18 +67,24 @@ class Experiment:
         if self.quantiles[-1] != 1.0:
             raise ValueError(f"Experiment {self.name}: the last quantile must be 1.0.")
 
-    def interactions(self, given: Path | None = None) -> Interactions:
-        """Load the data; `given` is the path of a set that is not part of the project."""
-        if self.data is None:
-            return load(**self.columns)
-        if self.data != "given":
-            return load(self.data, **self.columns)
+    def interactions(
+        self, given: Path | None = None, given_items: Path | None = None
+    ) -> Interactions:
+        """Load the data; `given` are the paths of sets that are not part of the project."""
+        path = self._path("data", self.data, given)
+        found = load(**self.columns) if path is None else load(path, **self.columns)
+        attributes = self._path("items", self.items, given_items)
+        return found if attributes is None else found.with_attributes(attributes)
+
+    def _path(self, key: str, said: str | None, given: Path | None) -> Path | None:
+        if said != "given":
+            return None if said is None else Path(said)
         if given is None:
             raise ValueError(
-                f"The data of experiment {self.name} is not part of the project; "
-                "name its file with --data or FEAST_BC_DATA."
+                f"The {key} of experiment {self.name} are not part of the project; "
+                f"name their file with --{key} or FEAST_BC_{key.upper()}."
             )
-        return load(given, **self.columns)
+        return given
 
     def slices(self, interactions: Interactions) -> list[Slice]:
         """One per version."""

@@ -15,11 +15,12 @@ from training.auroc import delong
 from training.consumer import Labels, Vectors, train_consumer
 from training.data import Interactions
 from training.evaluation import relative_error
+from training.examples import Examples, Moment
 from training.experiment import Experiment
 from training.history import History
 from training.methods import Method
 from training.recall import first_purchases, recall
-from training.tasks import TASKS, Examples, Moment
+from training.tasks import TASKS
 from training.versions import ITEMS, USERS, Version, singular_values
 
 RECALL, AUROC = "recall", "auroc"

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from feast_bc.holdout import Holdout
+from training.attribute_tasks import ATTRIBUTE_TASKS
 from training.consumer import CONSUMERS
 from training.data import Interactions
 from training.experiment import Experiment
@@ -40,7 +41,7 @@ class Run:
 
     Raises:
         ValueError: the folder belongs to another experiment, or to other data; no task or
-            consumer model of that name.
+            consumer model of that name; a task asks for item attributes, and there are none.
     """
 
     def __init__(
@@ -49,6 +50,12 @@ class Run:
         self._experiment, self._interactions = experiment, interactions
         self._folder, self._say = folder, say
         _check("task", experiment.tasks, TASKS)
+        asked = {task.__name__ for task in ATTRIBUTE_TASKS} & set(experiment.tasks)
+        if asked and interactions.attributes is None:
+            raise ValueError(
+                f"Task {min(asked)!r} asks for item attributes: name their file with `items` in "
+                "the experiment."
+            )
         _check("consumer", experiment.consumers, CONSUMERS)
         self._holdout = Holdout()
         self._slices = experiment.slices(interactions)
@@ -141,6 +148,8 @@ class Run:
         for values in (self._interactions.user, self._interactions.item):
             data.update(values.tobytes())
         data.update(self._interactions.timestamp.tobytes())
+        if (attributes := self._interactions.attributes) is not None:
+            data.update(repr([a.tolist() for a in vars(attributes).values()]).encode())
         claim = f"{self._experiment.digest()} {data.hexdigest()}\n"
         path = self._folder / "claim.txt"
         if path.exists() and path.read_text() != claim:

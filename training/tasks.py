@@ -7,79 +7,24 @@ consumer's birth and stay frozen with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from feast_bc.holdout import Holdout
-from training.consumer import Labels, Vectors, per_user, will_buy, will_cancel, will_spend
+from training.attribute_tasks import ATTRIBUTE_TASKS
+from training.consumer import Labels, per_user, will_buy, will_cancel, will_spend
 from training.data import Codes, Interactions
+from training.examples import Examples, Moment, Task, of_items, of_users
 from training.slices import Slice
 
 _AT_LEAST = 10  # interactions of an item whose statistics are asked for (the paper's)
 _GOOD = 4.0  # stars (the paper's)
 _MOST_PAIRS = 20_000
-# Items recur from window to window: a consumer learns on one half and is judged on the other.
-_JUDGED = Holdout(0.5, "consumer")
-
-
-@dataclass(frozen=True)
-class Examples:
-    """`n` questions at one instant.
-
-    Attributes:
-        labels: bool, shape `(n,)`.
-        user, item: codes, shape `(n,)`; None where the task does not look at them.
-        judged: bool, shape `(n,)`; the rows that a consumer is judged on, which it never learns
-            from. None where that is all: learning and judging are in different windows.
-    """
-
-    labels: Labels
-    user: Codes | None = None
-    item: Codes | None = None
-    judged: Labels | None = None
-
-    def features(self, users: Vectors, items: Vectors) -> Vectors:
-        """The vectors of each row's user and item side by side, shape `(n, D or 2 D)`."""
-        parts = [] if self.user is None else [users[self.user]]
-        parts += [] if self.item is None else [items[self.item]]
-        return np.concatenate(parts, axis=1)
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Where a task stands: a consumer's birth, and the instant it is asked at.
-
-    Attributes:
-        all: the interactions.
-        birth: the slice of the consumer's version j.
-        now: the slice of the newest version k.
-    """
-
-    all: Interactions
-    birth: Slice
-    now: Slice
-
-    def window(self, of: Slice) -> Interactions:
-        """What happens in a slice's test window."""
-        return self.all.between(of.end, of.test_end)
-
-    def users(self, of: Slice) -> int:
-        """How many users are known at the end of a slice."""
-        return int(self.all.purchases().until(of.end).user.max()) + 1
-
-    def items(self, of: Slice) -> int:
-        """How many items are known at the end of a slice."""
-        return int(self.all.purchases().until(of.end).item.max()) + 1
-
-
-Task = Callable[[Moment], Examples]
 
 
 def activity(at: Moment) -> Examples:
     """Will the user buy anything in the window?"""
-    return _of_users(will_buy(at.window(at.now), at.users(at.now)))
+    return of_users(will_buy(at.window(at.now), at.users(at.now)))
 
 
 def spend(at: Moment) -> Examples:
@@ -87,34 +32,34 @@ def spend(at: Moment) -> Examples:
     before = at.window(at.birth).purchases()
     spent = per_user(before, at.users(at.birth), before.amount)
     level = float(np.quantile(spent[spent > 0], 0.75))
-    return _of_users(will_spend(at.window(at.now), at.users(at.now), level=level))
+    return of_users(will_spend(at.window(at.now), at.users(at.now), level=level))
 
 
 def cancel(at: Moment) -> Examples:
     """Will the user cancel anything in the window?"""
-    return _of_users(will_cancel(at.window(at.now), at.users(at.now)))
+    return of_users(will_cancel(at.window(at.now), at.users(at.now)))
 
 
 def positive_activity(at: Moment) -> Examples:
     """Will the user give four stars or more in the window?"""
     window = at.window(at.now)
     good = window.where(window.rating >= _GOOD)
-    return _of_users(will_buy(good, at.users(at.now)))
+    return of_users(will_buy(good, at.users(at.now)))
 
 
 def item_price(at: Moment) -> Examples:
     """Does the item cost more than the median item did at the birth?"""
-    return _of_items(at, lambda rows, count: _mean(rows, rows.price, count))
+    return _by_statistic(at, lambda rows, count: _mean(rows, rows.price, count))
 
 
 def item_cancellation(at: Moment) -> Examples:
     """Is the item cancelled more often than the median item was at the birth?"""
-    return _of_items(at, lambda rows, count: _mean(rows, rows.cancelled, count))
+    return _by_statistic(at, lambda rows, count: _mean(rows, rows.cancelled, count))
 
 
 def item_rating_avg(at: Moment) -> Examples:
     """Is the item's mean rating above the median item's at the birth?"""
-    return _of_items(at, lambda rows, count: _mean(rows, rows.rating, count))
+    return _by_statistic(at, lambda rows, count: _mean(rows, rows.rating, count))
 
 
 def item_rating_std(at: Moment) -> Examples:
@@ -126,7 +71,7 @@ def item_rating_std(at: Moment) -> Examples:
         squares = np.bincount(rows.item, centred**2, minlength=count)
         return np.sqrt(squares / np.maximum(number - 1, 1))
 
-    return _of_items(at, deviation, threshold=1.0)
+    return _by_statistic(at, deviation, threshold=1.0)
 
 
 def edge_rating(at: Moment) -> Examples:
@@ -163,15 +108,12 @@ TASKS: Mapping[str, Task] = {
         item_rating_std,
         edge_rating,
         repeat_purchase,
+        *ATTRIBUTE_TASKS,
     )
 }
 
 
-def _of_users(labels: Labels) -> Examples:
-    return Examples(labels, user=np.arange(len(labels)))
-
-
-def _of_items(
+def _by_statistic(
     at: Moment,
     statistic: Callable[[Interactions, int], npt.NDArray[np.float64]],
     threshold: float | None = None,
@@ -189,9 +131,7 @@ def _of_items(
         threshold = float(np.median(known(at.birth)[1]))
     items, values = known(at.now)
     # Strictly above: the median may be a common value, such as that of items never cancelled.
-    labels = values > threshold
-    judged = _JUDGED.contains(at.all.item_ids.take(items).to_pylist())
-    return Examples(labels, item=items, judged=judged)
+    return of_items(at, items, values > threshold)
 
 
 def _mean(

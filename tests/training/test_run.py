@@ -215,6 +215,8 @@ def test_results_where_no_task_counts(rows: Rows, tmp_path: Path) -> None:
 def test_unknown_names_are_refused(shop: Interactions, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="No method 'Magic'"):
         Run(TINY, shop, folder, _quiet)(["Magic"], 1)
+    with pytest.raises(ValueError, match="'item_list_price' asks for item attributes"):
+        Run(replace(TINY, tasks=("item_list_price",)), shop, tmp_path, _quiet)
     for wrong in ({"tasks": ("luck",)}, {"consumers": ("oracle",)}):
         with pytest.raises(ValueError, match=r"No task 'luck'|No consumer 'oracle'"):
             Run(Experiment(**{**vars(TINY), **wrong}), shop, tmp_path, _quiet)
@@ -241,3 +243,5 @@ def test_a_yaml_with_unknown_keys_is_refused(tmp_path: Path) -> None:
 def test_given_data_must_be_given() -> None:
     with pytest.raises(ValueError, match="--data or FEAST_BC_DATA"):
         Experiment("some", (), (), data="given").interactions()
+    with pytest.raises(ValueError, match="--items or FEAST_BC_ITEMS"):
+        Experiment("some", (), (), items="given").interactions()

@@ -1,5 +1,8 @@
 """The unintended tasks against loops over tiny data."""
 
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,8 +12,10 @@ from sklearn.metrics import roc_auc_score
 from training.auroc import delong
 from training.consumer import CONSUMERS, auroc, train_consumer
 from training.data import Interactions, load
+from training.examples import Moment
+from training.item_attributes import ItemAttributes
 from training.slices import slice_by_count
-from training.tasks import TASKS, Moment
+from training.tasks import TASKS
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,47 @@ def test_pair_tasks(at: Moment) -> None:
     pairs = list(zip(repeat.user, repeat.item, strict=True))
     assert set(pairs) == before
     assert [pair in again for pair in pairs] == repeat.labels.tolist()
+
+
+@pytest.fixture(scope="module")
+def known(at: Moment) -> Moment:
+    """The same, and every third item has no attributes."""
+    count = len(at.all.item_ids)
+    unknown = np.arange(count) % 3 == 2
+    kind = np.array([f"kind {min(i % 7, 4)}" for i in range(count)], object)
+    kind[unknown] = None
+    attributes = ItemAttributes(kind, kind, np.where(unknown, np.nan, np.arange(count) * 1.0))
+    return replace(at, all=replace(at.all, attributes=attributes))
+
+
+def test_item_price_class(known: Moment) -> None:
+    price = known.all.attributes.price
+    asked = TASKS["item_list_price"](known)
+    assert asked.item.tolist() == [i for i in range(known.items(known.now)) if i % 3 != 2]
+    limit = np.nanmedian(price[: known.items(known.birth)])
+    assert asked.labels.tolist() == [price[i] > limit for i in asked.item]
+    assert 0 < asked.judged.sum() < len(asked.judged)
+
+
+@pytest.mark.parametrize("task", ["item_common_category", "item_common_brand"])
+def test_common_values(known: Moment, task: str) -> None:
+    kind = known.all.attributes.category
+    counts = Counter(k for k in kind[: known.items(known.birth)] if k is not None)
+    common, held = set(), 0
+    for value, count in counts.most_common():
+        if held >= 0.25 * sum(counts.values()):
+            break
+        common.add(value)
+        held += count
+    asked = TASKS[task](known)
+    assert None not in kind[asked.item]
+    assert asked.labels.tolist() == [kind[i] in common for i in asked.item]
+    assert 0 < asked.labels.sum() < len(asked.labels)
+
+
+def test_tasks_on_attributes_need_them(at: Moment) -> None:
+    with pytest.raises(ValueError, match="asks for item attributes"):
+        TASKS["item_list_price"](at)
 
 
 def test_features_are_the_vectors_side_by_side(at: Moment) -> None:
