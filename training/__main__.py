@@ -8,6 +8,8 @@ import yaml
 
 from training.demo import run as run_demo
 from training.experiment import read_experiment
+from training.report.finished_run import find_runs
+from training.report.page import write_report
 from training.results import write_results
 from training.run import Run
 from training.stages import Stages
@@ -85,6 +87,20 @@ def tune(experiment: Path, data: Path | None, items: Path | None, epochs: int) -
     """Search an experiment's settings on the validation window of version 0."""
     said = read_experiment(experiment)
     print(yaml.safe_dump(dict(search(said, said.interactions(data, items), epochs, Stages()))))
+
+
+@main.command()
+@click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs/report"),
+    show_default=True,
+    help="Takes the page and its pictures.",
+)
+def report(folders: tuple[Path, ...], out: Path) -> None:
+    """One HTML page from the FOLDERS of finished runs; without any: all under runs/."""
+    print(write_report(find_runs(folders, Path("runs")), out))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ from training.recall import MOST_POPULAR
 CHANCE = 0.55
 """A task counts where the native consumer's interval lies above this AUROC."""
 
-_NORMAL = 1.96
+NORMAL = 1.96
+"""Half the 95 % interval of a normal distribution, in standard deviations."""
 
 
 def frame(rows: Mapping[tuple[int, str], Sequence[Row]]) -> pd.DataFrame:
@@ -101,7 +102,7 @@ def task_bounds(found: pd.DataFrame, consumer: str) -> pd.Series:
     rows = of_consumers(found, consumer)
     rows = rows[rows["method"] == FIX_M0.name]
     mean = rows.groupby("task", sort=False)[["native", "deviation"]].mean()
-    return mean["native"] - _NORMAL * mean["deviation"]
+    return mean["native"] - NORMAL * mean["deviation"]
 
 
 def counted_tasks(found: pd.DataFrame, consumer: str) -> list[str]:

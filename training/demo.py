@@ -13,6 +13,8 @@ from feast_bc.artifact import save_artifact
 from feast_bc.holdout import Holdout
 from training.consumer import train_consumer, will_spend
 from training.data import load
+from training.demo_picture import draw
+from training.demo_table import table
 from training.evaluation import (
     Alignment,
     encode,
@@ -21,8 +23,6 @@ from training.evaluation import (
     evaluate_unintended,
     summary,
 )
-from training.picture import draw
-from training.report import table
 from training.serving import Shop
 from training.slices import slice_by_count
 from training.snapshots import Snapshot, write_snapshots

@@ -1,0 +1,73 @@
+"""Finished runs with numbers that can be checked by hand."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from training.experiment import Experiment
+from training.measurement import (
+    AUROC,
+    HELD_OUT,
+    LARGEST,
+    MAP_PARAMETERS,
+    PEAK_RSS,
+    RECALL,
+    SECONDS,
+    SMALLEST,
+    VECTOR_BYTES,
+    Row,
+)
+from training.results import write_results
+from training.run import SETTINGS
+from training.versions import ITEMS, USERS
+
+METHODS = ("Fix-M0", "NoBC", "BC-Aligner", "Own <1>")
+TASKS = {"spend": (0.8, 0.01), "luck": (0.52, 0.01)}  # native AUROC and its deviation
+
+
+def _rows(method: str, seed: int) -> list[Row]:
+    scale = {"Fix-M0": 0.9, "NoBC": 1.0, "BC-Aligner": 0.98, "Own <1>": 0.99}[method]
+    loss = {"Fix-M0": 0.0, "NoBC": 0.3, "BC-Aligner": 0.02, "Own <1>": 0.01}[method]
+    rows = []
+    for k in range(3):
+        rows.append(Row(k, RECALL, 0.2 if k == 0 else 0.2 * (scale + 0.001 * seed)))
+        rows.append(Row(k, SECONDS, 10.0 + k))
+        rows.append(Row(k, PEAK_RSS, 100 * 2**20))
+        for j in range(k + 1):
+            rows.append(Row(k, VECTOR_BYTES, 2**20 * (j + 1), j))
+        if k == 0:
+            continue
+        rows.append(Row(k, MAP_PARAMETERS, 2**17))
+        rows.append(Row(k, HELD_OUT, loss * k, 0))
+        for j in range(k):
+            for family in (USERS, ITEMS):
+                rows.append(Row(k, LARGEST, 2.0, j, family=family))
+                rows.append(Row(k, SMALLEST, 0.5, j, family=family))
+        for task, (native, deviation) in TASKS.items():
+            for kind in ("logistic", "mlp"):
+                served = native * (1 - loss - 0.001 * seed * (loss > 0))
+                rows.append(Row(k, AUROC, served, 0, task, native, deviation, kind))
+    return rows
+
+
+def finished(folder: Path, name: str, *, seeds: int = 3, popular: float = 0.1) -> Path:
+    """A run's folder; `popular` is most-popular's Recall@50, against about .2 of the encoder."""
+    folder = folder / name
+    folder.mkdir(parents=True)
+    rows = {(s, m): _rows(m, s) for s in range(seeds) for m in METHODS}
+    plain = {"most popular": [Row(k, RECALL, popular) for k in range(3)]}
+    write_results(folder, rows, plain)
+    said = Experiment(name, METHODS, tuple(TASKS), quantiles=(0.5, 0.6, 0.7, 1.0), dims=(4, 5, 6))
+    (folder / SETTINGS).write_text(json.dumps(asdict(said)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two finished runs: a sound one, and one whose encoder is too weak."""
+    root = tmp_path_factory.mktemp("runs")
+    finished(root, "sound")
+    finished(root, "weak", seeds=1, popular=0.3)
+    return root

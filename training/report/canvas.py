@@ -1,0 +1,180 @@
+"""What the pictures share: a style, labels beside what they name, and limits that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from training.report.look import GREY, INK
+
+_STYLE = {
+    "font.size": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#ECEEF1",
+    "axes.axisbelow": True,
+}
+
+
+def canvas(width: float, height: float) -> Figure:
+    """An empty figure in the report's style, in inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def style() -> mpl.rc_context:
+    """The report's style, while a picture is drawn."""
+    return mpl.rc_context(_STYLE)
+
+
+def save(figure: Figure, path: Path) -> Path:
+    figure.savefig(path, dpi=130)
+    return path
+
+
+def limits(
+    lows: Mapping[str, float], highs: Mapping[str, float], reference: str
+) -> tuple[float, float, bool]:
+    """Axis limits around all methods and 0; a far-off reference is left outside.
+
+    Args:
+        lows, highs: the smallest and largest value by method.
+        reference: the method that may be left out, so that the others can be told apart.
+
+    Returns:
+        The limits, and whether the reference lies outside of them.
+    """
+    others = [name for name in lows if name != reference]
+    low = min([0.0, *(lows[n] for n in others)])
+    high = max([0.0, *(highs[n] for n in others)])
+    span = max(high - low, 1e-6)
+    outside = reference in lows and lows[reference] < low - 1.5 * span
+    if not outside and reference in lows:
+        low, high = min(low, lows[reference]), max(high, highs[reference])
+    margin = 0.08 * max(high - low, 1e-6)
+    return low - margin, high + margin, outside
+
+
+def spread(values: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:
+    """Places for labels near these values, in their order, that do not overlap, within limits.
+
+    Args:
+        values: where the labels would best be centred.
+        sizes: of each, in the same unit; all shrink alike where they do not fit.
+        low, high: for the centres.
+    """
+    order = np.argsort(values, kind="stable")
+    wanted = np.clip(np.asarray(values, float)[order], low, high)
+    size = np.asarray(sizes, float)[order]
+    steps = np.concatenate([[0.0], np.cumsum((size[1:] + size[:-1]) / 2)])
+    steps *= min(1.0, (high - low) / max(steps[-1], 1e-9))
+    up = np.maximum.accumulate(wanted - steps) + steps
+    down = np.minimum.accumulate((wanted - steps)[::-1])[::-1] + steps
+    places = (up + down) / 2
+    # Back within the limits: first off the lower one, then off the upper one.
+    places = np.maximum(places, low + steps)
+    places = np.minimum(places, high - (steps[-1] - steps))
+    out = np.empty(len(places))
+    out[order] = places
+    return [float(place) for place in out]
+
+
+def label_right(
+    axes: Axes, points: Mapping[str, tuple[float, float]], colors: Mapping[str, str]
+) -> None:
+    """Write each name right of the axes, at the height of its point, with a line to it.
+
+    Args:
+        axes: their limits must be final.
+        points: by name, in data coordinates; those outside of the axes get no line.
+        colors: by name.
+    """
+    low, high = axes.get_ylim()
+    heights = [(y - low) / (high - low) for _, y in points.values()]
+    places = spread(heights, [0.05 * (1 + name.count("\n")) for name in points], 0.0, 1.0)
+    for (name, point), height, place in zip(points.items(), heights, places, strict=True):
+        line = {"arrowstyle": "-", "color": colors[name], "lw": 0.6, "alpha": 0.6, "shrinkB": 3}
+        axes.annotate(
+            name,
+            xy=point,
+            xytext=(1.03, place),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=9,
+            color=colors[name],
+            annotation_clip=False,
+            arrowprops=line if 0 <= height <= 1 else None,
+        )
+
+
+def label_near(
+    axes: Axes,
+    points: Mapping[str, tuple[float, float]],
+    colors: Mapping[str, str],
+    bars: Sequence[tuple[float, float, float, float]],
+) -> None:
+    """Write each name near its point, where it covers no other name, no point and no bar.
+
+    Args:
+        axes: their limits must be final.
+        points: by name, in data coordinates.
+        colors: by name.
+        bars: lines to keep clear: x and y of one end, x and y of the other, in data coordinates.
+    """
+    axes.figure.draw_without_rendering()  # fixes the layout, which decides what overlaps
+    pixels = {name: axes.transData.transform(point) for name, point in points.items()}
+    inside = axes.get_window_extent()
+    taken = [Bbox.from_extents(x - 7, y - 7, x + 7, y + 7) for x, y in pixels.values()]
+    for x0, y0, x1, y1 in bars:
+        (left, lower), (right, upper) = axes.transData.transform([(x0, y0), (x1, y1)])
+        taken.append(Bbox.from_extents(left - 2, lower - 2, right + 2, upper + 2))
+    for name, point in points.items():
+        best = None
+        for across, up in _OFFSETS:
+            text = axes.annotate(
+                name,
+                xy=point,
+                xytext=(across, up),
+                textcoords="offset points",
+                ha="left" if across > 0 else "right" if across < 0 else "center",
+                va="center",
+                fontsize=9,
+                color=colors[name],
+                arrowprops={"arrowstyle": "-", "color": colors[name], "lw": 0.6, "alpha": 0.6},
+            )
+            text.get_window_extent()  # moves the text to its place
+            box = Text.get_window_extent(text)  # without the line to the point
+            outside = not (inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1))
+            overlaps = sum(box.overlaps(other) for other in taken) + 10 * outside
+            if best is None or overlaps < best[0]:
+                if best is not None:
+                    best[1].remove()
+                best = (overlaps, text, box)
+            else:
+                text.remove()
+            if overlaps == 0:
+                break
+        if best is not None:
+            taken.append(best[2])
+
+
+_OFFSETS = [
+    (round(distance * np.cos(turn)), round(distance * np.sin(turn)))
+    for distance in (14, 26, 42, 62)
+    for turn in np.radians((20, -20, 160, 200, 55, -55, 125, 235, 90, -90))
+]

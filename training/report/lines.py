@@ -1,0 +1,72 @@
+"""Lines over versions, one per method, labelled where they end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from training.methods import KEEP_ALL, NO_BC
+from training.report.canvas import label_right, limits
+from training.report.look import INK, Look
+from training.report.series import Series
+
+
+def draw_lines(axes: Axes, series: Mapping[str, Series], shown: Mapping[str, Look]) -> None:
+    """Draw them; bands are intervals over seeds, of the emphasised methods only.
+
+    Methods that are 0 everywhere share one label. NoBC is left outside where it would flatten the
+    others; its label then says where it is.
+    """
+    zero = [name for name, s in series.items() if np.all(s.mean == 0)]
+    rest = {name: s for name, s in series.items() if name not in zero}
+    banded = {name for name, s in rest.items() if shown[name].emphasised}
+    lows = {n: float(np.min(_edge(s, -1) if n in banded else s.mean)) for n, s in rest.items()}
+    highs = {n: float(np.max(_edge(s, 1) if n in banded else s.mean)) for n, s in rest.items()}
+    low, high, outside = limits(lows, highs, NO_BC.name)
+    axes.axhline(0, color=INK, linewidth=0.9)
+    points, colors = {}, {}
+    for name in sorted(rest, key=lambda n: shown[n].emphasised):
+        one, look = rest[name], shown[name]
+        text = name
+        if name == NO_BC.name and outside:
+            text = f"{name}, off the scale:\n{_number(one.mean.min())} to {_number(one.mean.max())}"
+        else:
+            axes.plot(
+                one.versions,
+                one.mean,
+                color=look.color,
+                linewidth=look.width,
+                marker=look.marker,
+                markersize=6 if look.emphasised else 4,
+                zorder=3 if look.emphasised else 2,
+            )
+            if name in banded:
+                edges = _edge(one, -1), _edge(one, 1)
+                axes.fill_between(one.versions, *edges, color=look.color, alpha=0.13, linewidth=0)
+        points[text] = (one.versions[-1], float(one.mean[-1]))
+        colors[text] = look.color
+    if zero:
+        text = "0 by construction:\n" + _listed(zero)
+        points[text] = (max(s.versions[-1] for s in series.values()), 0.0)
+        colors[text] = INK
+    axes.set_ylim(low, high)
+    versions = next(iter(series.values())).versions
+    axes.set_xticks(versions, [f"v{v}" for v in versions])
+    axes.set_xlabel("newest version")
+    label_right(axes, points, colors)
+
+
+def _edge(series: Series, sign: int) -> np.ndarray:
+    return series.mean + sign * np.nan_to_num(series.width)
+
+
+def _listed(names: list[str]) -> str:
+    ordered = sorted(names, key=lambda name: name != KEEP_ALL)
+    lines = [", ".join(ordered[i : i + 2]) for i in range(0, len(ordered), 2)]
+    return ",\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}".replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,127 @@
+"""The report's tables, as text cells."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from training.degradation import (
+    CHANCE,
+    alignment,
+    consumers,
+    counted_tasks,
+    intended,
+    interval,
+    of_consumers,
+    task_bounds,
+    unintended,
+)
+from training.measurement import HELD_OUT, MAP_PARAMETERS, PEAK_RSS, RECALL, SECONDS, VECTOR_BYTES
+from training.methods import FIX_M0, KEEP_ALL
+from training.report.finished_run import FinishedRun
+
+_FLOAT = 4  # bytes
+
+
+def summary_table(run: FinishedRun) -> pd.DataFrame:
+    """By method: both losses, their sum and the alignment error, with intervals over seeds."""
+    columns = {"intended %": intended(run.found)}
+    for consumer in consumers(run.found):
+        counted = counted_tasks(run.found, consumer)
+        if counted:
+            loss = unintended(run.found, counted, consumer)
+            columns[f"unintended %, {consumer}"] = loss
+            columns[f"total %, {consumer}"] = columns["intended %"] + loss
+    columns["alignment error"] = alignment(run.found, HELD_OUT)
+    cells = {n: {m: with_interval(v[m]) for m in v} for n, v in columns.items()}
+    return pd.DataFrame(cells).reindex(run.methods).fillna("")
+
+
+def recall_table(run: FinishedRun) -> pd.DataFrame:
+    """Recall@50 by method and version, mean over seeds; the baselines without an encoder first."""
+    recall = run.every[run.every["measure"] == RECALL]
+    mean = recall.pivot_table("value", "method", "version", sort=False)
+    plain = [name for name in mean.index if name not in run.methods]
+    mean = mean.loc[[*plain, *(name for name in run.methods if name != KEEP_ALL)]]
+    return _by_version(mean, "{:.4f}")
+
+
+def gate_table(run: FinishedRun, consumer: str) -> pd.DataFrame:
+    """By task: native v0 consumer's AUROC with its interval, and whether the task counts."""
+    rows = of_consumers(run.found, consumer)
+    rows = rows[rows["method"] == FIX_M0.name]
+    native = rows.groupby("task")["native"].mean()
+    bounds = task_bounds(run.found, consumer).sort_values(ascending=False)
+    cells = {
+        task: {
+            "native v0 AUROC": f"{native[task]:.3f}",
+            "lower end of 95 %": f"{bound:.3f}",
+            f"above {CHANCE}": "counts" if bound > CHANCE else "no: listed apart",
+        }
+        for task, bound in bounds.items()
+    }
+    return pd.DataFrame.from_dict(cells, orient="index")
+
+
+def seconds_table(run: FinishedRun) -> pd.DataFrame:
+    """Training seconds by method and version, mean over seeds; empty where none are recorded."""
+    seconds = run.found[run.found["measure"] == SECONDS]
+    if seconds.empty:
+        return pd.DataFrame()
+    mean = seconds.pivot_table("value", "method", "version", sort=False)
+    out = _by_version(mean, "{:.1f}")
+    out["sum"] = mean.sum(axis=1).map("{:.1f}".format)
+    return out
+
+
+def storage_table(run: FinishedRun) -> pd.DataFrame:
+    """At the last version: float32 vectors and maps that must be kept to serve every version."""
+    newest = run.versions[-1]
+    vectors = run.found[run.found["measure"] == VECTOR_BYTES]
+    vectors = vectors[(vectors["version"] == newest) & (vectors["seed"] == vectors["seed"].min())]
+    maps = run.found[run.found["measure"] == MAP_PARAMETERS]
+    maps = maps[maps["seed"] == maps["seed"].min()]
+    all_ = vectors.loc[vectors["method"] == KEEP_ALL, "value"].sum()
+    cells = {}
+    for method in run.methods:
+        own = vectors[vectors["method"] == method]
+        kept = own if method == KEEP_ALL else own[own["serves"] == newest]
+        numbers = maps.loc[maps["method"] == method, "value"].sum()
+        size = kept["value"].sum() + _FLOAT * numbers
+        cells[method] = {
+            "vectors, MiB": f"{kept['value'].sum() / 2**20:.2f}",
+            "numbers in maps": f"{numbers:,.0f}",
+            "maps, MiB": f"{_FLOAT * numbers / 2**20:.2f}",
+            "of Keep-All": f"{100 * size / all_:.0f} %",
+        }
+    return pd.DataFrame.from_dict(cells, orient="index")
+
+
+def peak_memory(run: FinishedRun) -> float:
+    """The largest peak of a training process, in MiB; NaN where none is recorded."""
+    return float(run.found.loc[run.found["measure"] == PEAK_RSS, "value"].max() / 2**20)
+
+
+def settings_table(run: FinishedRun) -> pd.DataFrame:
+    """The experiment as its YAML said it, one row per key."""
+    cells = {
+        key: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        for key, value in run.settings.items()
+        if key != "schedule"
+    }
+    cells |= {f"schedule: {k}": str(v) for k, v in run.settings["schedule"].items()}
+    return pd.DataFrame({"value": cells})
+
+
+def with_interval(values: pd.Series, digits: int = 2) -> str:
+    """Mean, and half its interval over seeds where there are several."""
+    values = values.dropna()
+    if (values == 0).all():
+        return "0"
+    mean, width = interval(values)
+    text = f"{mean:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return text if width != width else f"{text} ± {width:.{digits}f}"
+
+
+def _by_version(table: pd.DataFrame, form: str) -> pd.DataFrame:
+    table = table.map(lambda value: "" if value != value else form.format(value))
+    return table.rename(columns=lambda version: f"v{version}")
