@@ -1,13 +1,20 @@
 """`python -m training`: the embedding team's commands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import click
 import torch
 import yaml
 
+from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.errors import FeastBCError
+from feast_bc.quality_gate import MAX_RELATIVE_ERROR, QualityGate
 from training.demo import run as run_demo
 from training.experiment import read_experiment
+from training.release import KEYS, publish_versions
 from training.report.finished_run import find_runs
 from training.report.page import write_report
 from training.results import write_results
@@ -90,6 +97,66 @@ def tune(experiment: Path, data: Path | None, items: Path | None, epochs: int) -
 
 
 @main.command()
+@_EXPERIMENT
+@_DATA
+@_ITEMS
+@click.option("--method", required=True, help="As the experiment names it.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--catalog",
+    envvar="FEAST_BC_CATALOG",
+    required=True,
+    metavar="DIR",
+    help="A feast-bc catalog; need not exist yet.",
+)
+@click.option("--activate", is_flag=True, help="Each from its own instant, if the gate lets it.")
+@click.option(
+    "--max-relative-error",
+    default=MAX_RELATIVE_ERROR,
+    show_default=True,
+    help="The gate's; with --activate.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The run's; runs/<experiment>. Takes the vectors, which the catalog refers to.",
+)
+def publish(
+    experiment: Path,
+    data: Path | None,
+    items: Path | None,
+    method: str,
+    seed: int,
+    catalog: str,
+    activate: bool,
+    max_relative_error: float,
+    folder: Path | None,
+) -> None:
+    """Publish all versions of one method of a finished run, users and items, to a catalog."""
+    say = Stages()
+    with _told():
+        said = read_experiment(experiment)
+        folder = folder or Path("runs") / said.name
+        finished = Run(said, said.interactions(data, items), folder, say)
+        versions = finished.versions(method, seed)
+        target = folder / "published" / f"{method}-seed{seed}"
+        publish_versions(
+            versions,
+            finished.holdout,
+            target,
+            EmbeddingCatalog(catalog),
+            gate=QualityGate(max_relative_error) if activate else None,
+            say=say,
+        )
+    print(f"Vectors and transformations: {target}")
+    print("Next, in a feature repo that reads this catalog:")
+    for family, version in product(KEYS, [] if activate else versions[1:]):
+        start = f"{version.past.instant}+00:00"
+        print(f"  feast-bc activate {family} {version.number} --catalog {catalog} --from {start}")
+    print(f"  feast apply\n  feast materialize 1970-01-01T00:00:00 {versions[-1].past.instant}")
+
+
+@main.command()
 @click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--out",
@@ -100,7 +167,17 @@ def tune(experiment: Path, data: Path | None, items: Path | None, epochs: int) -
 )
 def report(folders: tuple[Path, ...], out: Path) -> None:
     """One HTML page from the FOLDERS of finished runs; without any: all under runs/."""
-    print(write_report(find_runs(folders, Path("runs")), out))
+    with _told():
+        print(write_report(find_runs(folders, Path("runs")), out))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What is wrong with the input, as one line and exit code 1."""
+    try:
+        yield
+    except (FeastBCError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":

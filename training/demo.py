@@ -17,21 +17,19 @@ from training.demo_picture import draw
 from training.demo_table import table
 from training.evaluation import (
     Alignment,
-    encode,
     evaluate_alignment,
     evaluate_intended,
     evaluate_unintended,
     summary,
 )
+from training.release import KEYS, write_native
 from training.serving import Shop
 from training.slices import slice_by_count
-from training.snapshots import Snapshot, write_snapshots
 from training.stages import Stages
 from training.trainer import Schedule
-from training.versions import ITEMS, USERS, Version, choose_epochs, train_versions
+from training.versions import Version, choose_epochs, train_versions
 
 DIMS = (32, 48, 64)
-KEYS = {USERS: "user_id", ITEMS: "item_id"}
 VIEW = "user_embedding_v0"  # all that the consumer ever names
 
 
@@ -127,15 +125,8 @@ def _release(shop: Shop, folder: Path, versions: Sequence[Version]) -> None:
     for family, key in KEYS.items():
         base = folder / family
         for version in versions:
-            snapshots = [
-                Snapshot(
-                    later.past.instant,
-                    later.past.user_ids if family == USERS else later.past.item_ids,
-                    encode(version.encoder, family, later.past).numpy(),
-                )
-                for later in versions[version.number :]
-            ]
-            write_snapshots(base / f"v{version.number}.parquet", key, snapshots)
+            pasts = [later.past for later in versions[version.number :]]
+            write_native(base / f"v{version.number}.parquet", family, version, pasts)
         artifact = base / f"b{newest}" if newest else None
         shop.publish(family, newest, base / f"v{newest}.parquet", key, artifact)
         if newest:

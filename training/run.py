@@ -57,13 +57,13 @@ class Run:
                 "the experiment."
             )
         _check("consumer", experiment.consumers, CONSUMERS)
-        self._holdout = Holdout()
+        self.holdout = Holdout()
         self._slices = experiment.slices(interactions)
         self._pasts = [
             history(interactions, one.end, half_life_days=experiment.half_life_days)
             for one in self._slices
         ]
-        self._claim()
+        self._check_claim()
 
     def __call__(self, methods: Sequence[str], seeds: int) -> dict[tuple[int, str], list[Row]]:
         """All rows by seed and method; `NoBC` and `Fix-M0` always come along, as references.
@@ -72,11 +72,31 @@ class Run:
             ValueError: no method of that name.
         """
         _check("method", methods, METHODS)
+        self._claim()
         found = {}
         for seed in range(seeds):
-            judge = Judge(self._experiment, self._interactions, self._holdout)
+            judge = Judge(self._experiment, self._interactions, self.holdout)
             for name in dict.fromkeys([FIX_M0.name, NO_BC.name, *methods]):
                 found[seed, name] = self._method(METHODS[name], seed, judge)
+        return found
+
+    def versions(self, name: str, seed: int) -> list[Version]:
+        """The versions of a method, as a finished run left them.
+
+        Raises:
+            ValueError: no method of that name, or one of its versions is not there.
+        """
+        _check("method", [name], METHODS)
+        store, method = Store(self._folder, seed), METHODS[name]
+        found: list[Version] = []
+        for k, past in enumerate(self._pasts):
+            version = self._stored(method, store, k, past)
+            if version is None:
+                raise ValueError(
+                    f"{self._folder} has no version {k} of {name}, seed {seed}; run the experiment "
+                    f"first: python -m training run ... --methods {name} --seeds {seed + 1}"
+                )
+            found.append(version)
         return found
 
     def baselines(self) -> dict[str, list[Row]]:
@@ -116,10 +136,11 @@ class Run:
         self, method: Method, store: Store, versions: Sequence[Version], past: History
     ) -> Version:
         k = len(versions)
+        stored = self._stored(method, store, k, past)
+        if stored is not None:
+            return stored
         name, readout = method.encoder_of(k), self._experiment.readout()
-        encoder, backward = store.encoder(name, readout), store.backward(method, k)
-        if encoder is not None and backward is not None:
-            return Version(k, past, encoder, backward)
+        encoder = store.encoder(name, readout)
         schedule = self._experiment.training(store.seed * _SEEDS_APART + k)
         started = time.perf_counter()
         version = train_version(
@@ -128,7 +149,7 @@ class Run:
             past,
             self._experiment.dims[k],
             schedule,
-            self._holdout,
+            self.holdout,
             readout=readout,
             trained=None if method.joint and k else encoder,
         )
@@ -142,23 +163,34 @@ class Run:
             store.save_encoder(name, version.encoder)
         return version
 
-    def _claim(self) -> None:
-        """Write down whose folder it is, or check that."""
+    def _stored(self, method: Method, store: Store, k: int, past: History) -> Version | None:
+        encoder = store.encoder(method.encoder_of(k), self._experiment.readout())
+        backward = store.backward(method, k)
+        if encoder is None or backward is None:
+            return None
+        return Version(k, past, encoder, backward)
+
+    def _owner(self) -> str:
+        """Whose folder it is: digests of the settings and of the data."""
         data = hashlib.sha256()
         for values in (self._interactions.user, self._interactions.item):
             data.update(values.tobytes())
         data.update(self._interactions.timestamp.tobytes())
         if (attributes := self._interactions.attributes) is not None:
             data.update(repr([a.tolist() for a in vars(attributes).values()]).encode())
-        claim = f"{self._experiment.digest()} {data.hexdigest()}\n"
+        return f"{self._experiment.digest()} {data.hexdigest()}\n"
+
+    def _check_claim(self) -> None:
         path = self._folder / "claim.txt"
-        if path.exists() and path.read_text() != claim:
+        if path.exists() and path.read_text() != self._owner():
             raise ValueError(
                 f"{self._folder} holds another experiment, other settings or other data; "
                 "name another folder with --folder, or delete it."
             )
+
+    def _claim(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(claim)
+        (self._folder / "claim.txt").write_text(self._owner())
         (self._folder / SETTINGS).write_text(json.dumps(asdict(self._experiment), indent=1))
 
 

@@ -47,5 +47,6 @@ def write_snapshots(path: Path, key: str, snapshots: Sequence[Snapshot]) -> Path
         }
         tables.append(pa.table(columns))
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.concat_tables(tables), path)
-    return path
+    part = path.with_name(path.name + ".part")  # a store may be reading the file
+    pq.write_table(pa.concat_tables(tables), part)
+    return part.replace(path)
