@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -47,27 +49,64 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Of one axis.
+
+    Attributes:
+        low, high: where it ends.
+        outside: whether the reference lies beyond.
+        cut: whether an interval runs off the picture.
+    """
+
+    low: float
+    high: float
+    outside: bool
+    cut: bool
+
+
 def limits(
-    lows: Mapping[str, float], highs: Mapping[str, float], reference: str
-) -> tuple[float, float, bool]:
-    """Axis limits around all methods and 0; a far-off reference is left outside.
+    values: Mapping[str, npt.ArrayLike], widths: Mapping[str, npt.ArrayLike], reference: str
+) -> Limits:
+    """Limits in which the methods can be told apart; 0 is always among them.
+
+    Wide intervals, such as those of two seeds, are cut; so is a reference that is far off.
 
     Args:
-        lows, highs: the smallest and largest value by method.
-        reference: the method that may be left out, so that the others can be told apart.
-
-    Returns:
-        The limits, and whether the reference lies outside of them.
+        values: by method.
+        widths: half the intervals, by method; NaN for none.
+        reference: the method that may be left out.
     """
-    others = [name for name in lows if name != reference]
-    low = min([0.0, *(lows[n] for n in others)])
-    high = max([0.0, *(highs[n] for n in others)])
+    others = [name for name in values if name != reference]
+    low, high = _range({name: values[name] for name in others})
     span = max(high - low, 1e-6)
-    outside = reference in lows and lows[reference] < low - 1.5 * span
-    if not outside and reference in lows:
-        low, high = min(low, lows[reference]), max(high, highs[reference])
+    outside = reference in values and bool(np.min(values[reference]) < low - 1.5 * span)
+    drawn = others if outside else list(values)
+    low, high = _range({name: values[name] for name in drawn})
+    room = 0.5 * max(high - low, 1e-6)
+    sides = {n: np.nan_to_num(np.asarray(widths[n], float)) for n in drawn if n in widths}
+    lowest, highest = _range(
+        {
+            n: np.concatenate([np.ravel(values[n] - w), np.ravel(values[n] + w)])
+            for n, w in sides.items()
+        }
+    )
+    cut = lowest < low - room or highest > high + room
+    low, high = max(min(low, lowest), low - room), min(max(high, highest), high + room)
     margin = 0.08 * max(high - low, 1e-6)
-    return low - margin, high + margin, outside
+    return Limits(low - margin, high + margin, outside, cut)
+
+
+def note_cut(axes: Axes) -> None:
+    """Say that intervals run off the picture."""
+    text = "some intervals run off the picture"
+    place = {"transform": axes.transAxes, "ha": "right", "va": "top"}
+    axes.text(0.99, 0.99, text, fontsize=8.5, style="italic", color=INK, **place)
+
+
+def _range(values: Mapping[str, npt.ArrayLike]) -> tuple[float, float]:
+    flat = np.concatenate([[0.0], *(np.ravel(v) for v in values.values())])
+    return float(flat.min()), float(flat.max())
 
 
 def spread(values: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:
@@ -108,7 +147,14 @@ def label_right(
     heights = [(y - low) / (high - low) for _, y in points.values()]
     places = spread(heights, [0.05 * (1 + name.count("\n")) for name in points], 0.0, 1.0)
     for (name, point), height, place in zip(points.items(), heights, places, strict=True):
-        line = {"arrowstyle": "-", "color": colors[name], "lw": 0.6, "alpha": 0.6, "shrinkB": 3}
+        line = {
+            "arrowstyle": "-",
+            "color": colors[name],
+            "lw": 0.6,
+            "alpha": 0.6,
+            "shrinkB": 3,
+            "relpos": (0, 0.5),
+        }
         axes.annotate(
             name,
             xy=point,

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from training.methods import KEEP_ALL, NO_BC
-from training.report.canvas import label_right, limits
+from training.report.canvas import label_right, limits, note_cut
 from training.report.look import INK, Look
 from training.report.series import Series
 
@@ -22,15 +22,14 @@ def draw_lines(axes: Axes, series: Mapping[str, Series], shown: Mapping[str, Loo
     zero = [name for name, s in series.items() if np.all(s.mean == 0)]
     rest = {name: s for name, s in series.items() if name not in zero}
     banded = {name for name, s in rest.items() if shown[name].emphasised}
-    lows = {n: float(np.min(_edge(s, -1) if n in banded else s.mean)) for n, s in rest.items()}
-    highs = {n: float(np.max(_edge(s, 1) if n in banded else s.mean)) for n, s in rest.items()}
-    low, high, outside = limits(lows, highs, NO_BC.name)
+    means = {name: s.mean for name, s in rest.items()}
+    found = limits(means, {name: rest[name].width for name in banded}, NO_BC.name)
     axes.axhline(0, color=INK, linewidth=0.9)
     points, colors = {}, {}
     for name in sorted(rest, key=lambda n: shown[n].emphasised):
         one, look = rest[name], shown[name]
         text = name
-        if name == NO_BC.name and outside:
+        if name == NO_BC.name and found.outside:
             text = f"{name}, off the scale:\n{_number(one.mean.min())} to {_number(one.mean.max())}"
         else:
             axes.plot(
@@ -51,7 +50,9 @@ def draw_lines(axes: Axes, series: Mapping[str, Series], shown: Mapping[str, Loo
         text = "0 by construction:\n" + _listed(zero)
         points[text] = (max(s.versions[-1] for s in series.values()), 0.0)
         colors[text] = INK
-    axes.set_ylim(low, high)
+    axes.set_ylim(found.low, found.high)
+    if found.cut:
+        note_cut(axes)
     versions = next(iter(series.values())).versions
     axes.set_xticks(versions, [f"v{v}" for v in versions])
     axes.set_xlabel("newest version")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from training.degradation import intended, interval, unintended
 from training.methods import NO_BC
-from training.report.canvas import canvas, label_near, limits, save, style
+from training.report.canvas import Limits, canvas, label_near, limits, note_cut, save, style
 from training.report.finished_run import FinishedRun
 from training.report.look import INK, Look
 
@@ -25,19 +25,16 @@ def draw_trade_off(
         axes = figure.subplots()
         axes.axhline(0, color=INK, linewidth=0.9)
         axes.axvline(0, color=INK, linewidth=0.9)
-        low, high, outside = limits(
-            {n: m - np.nan_to_num(w) for n, (m, w) in up.items()},
-            {n: m + np.nan_to_num(w) for n, (m, w) in up.items()},
-            NO_BC.name,
-        )
+        tall = _limits(up)
+        wide = _limits(across)
         points, colors, bars = {}, {}, []
         for name in sorted(up, key=lambda n: shown[n].emphasised):
             look, (x, x_width), (y, y_width) = shown[name], across[name], up[name]
             text = name
-            if name == NO_BC.name and outside:
+            if name == NO_BC.name and tall.outside:
                 spread = f" ± {y_width:.1f}" if y_width > 0 else ""
                 text = f"{name}, off the scale: {y:.1f}{spread}".replace("-", "\N{MINUS SIGN}", 1)
-                y = low
+                y = tall.low
             axes.errorbar(
                 x,
                 y,
@@ -55,15 +52,22 @@ def draw_trade_off(
             x_bar, y_bar = np.nan_to_num([x_width, y_width if text == name else 0])
             bars += [(x - x_bar, y, x + x_bar, y), (x, y - y_bar, x, y + y_bar)]
             colors[text] = look.color
-        axes.set_ylim(low, high)
+        axes.set_xlim(wide.low, wide.high)
+        axes.set_ylim(tall.low, tall.high)
+        if tall.cut or wide.cut:
+            note_cut(axes)
         axes.set(
             title=f"Both losses, {consumer} consumers of v0: better is up and right",
             xlabel="intended: Recall@50 relative to NoBC, %",
             ylabel="unintended: AUROC relative to native v0, %",
         )
         axes.grid(True, axis="x")
-        left, right = axes.get_xlim()
-        bars += [(left, 0, right, 0), (0, low, 0, high)]
+        bars += [(wide.low, 0, wide.high, 0), (0, tall.low, 0, tall.high)]
         # The emphasised methods, drawn last, have the first choice of places.
         label_near(axes, dict(reversed(points.items())), colors, bars)
         return save(figure, path)
+
+
+def _limits(points: Mapping[str, tuple[float, float]]) -> Limits:
+    means = {name: mean for name, (mean, _) in points.items()}
+    return limits(means, {name: width for name, (_, width) in points.items()}, NO_BC.name)

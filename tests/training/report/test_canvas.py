@@ -27,12 +27,21 @@ def test_labels_with_room_stay_where_they_are() -> None:
 
 
 def test_a_far_off_reference_is_left_outside() -> None:
-    low, high, outside = limits({"a": -1, "NoBC": -30}, {"a": 1, "NoBC": -20}, "NoBC")
-    assert outside
-    assert -2 < low < -1 < 1 < high < 2
-    low, _, outside = limits({"a": -1, "NoBC": -2}, {"a": 1, "NoBC": -1}, "NoBC")
-    assert not outside
-    assert low < -2
+    found = limits({"a": [-1, 1], "NoBC": [-30, -20]}, {}, "NoBC")
+    assert found.outside
+    assert -2 < found.low < -1 < 1 < found.high < 2
+    found = limits({"a": [-1, 1], "NoBC": [-2, -1]}, {}, "NoBC")
+    assert not found.outside
+    assert found.low < -2
+
+
+def test_wide_intervals_are_cut() -> None:
+    found = limits({"a": [-1, 1]}, {"a": [0.2, 50]}, "NoBC")
+    assert found.cut
+    assert -3 < found.low < -1.2
+    found = limits({"a": [-1, 1]}, {"a": [0.2, float("nan")]}, "NoBC")
+    assert not found.cut
+    assert found.low < -1.2
 
 
 def test_names_near_their_points_do_not_cover_each_other() -> None:
