@@ -55,7 +55,11 @@ def write_report(runs: Sequence[FinishedRun], folder: Path) -> Path:
     page = environment.get_template("page.html")
     path = folder / PAGE
     path.write_text(
-        page.render(definitions=_DEFINITIONS, runs=[_section(run, folder) for run in runs])
+        page.render(
+            definitions=_DEFINITIONS,
+            overview=_html(tables.overview_table(runs)),
+            runs=[_section(run, folder) for run in runs],
+        )
     )
     return path
 

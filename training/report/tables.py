@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from training.degradation import (
     CHANCE,
     alignment,
+    beats_most_popular,
     consumers,
     counted_tasks,
     intended,
@@ -18,7 +21,9 @@ from training.degradation import (
 from training.measurement import HELD_OUT, MAP_PARAMETERS, PEAK_RSS, RECALL, SECONDS, VECTOR_BYTES
 from training.methods import FIX_M0, KEEP_ALL
 from training.report.finished_run import FinishedRun
+from training.report.look import emphasised, looks
 
+NOT_QUOTED = "not quoted"
 _FLOAT = 4  # bytes
 
 
@@ -34,6 +39,27 @@ def summary_table(run: FinishedRun) -> pd.DataFrame:
     columns["alignment error"] = alignment(run.found, HELD_OUT)
     cells = {n: {m: with_interval(v[m]) for m in v} for n, v in columns.items()}
     return pd.DataFrame(cells).reindex(run.methods).fillna("")
+
+
+def overview_table(runs: Sequence[FinishedRun]) -> pd.DataFrame:
+    """By experiment and emphasised method: both losses, by the first kind of consumer models."""
+    cells = {}
+    for run in runs:
+        consumer = consumers(run.found)[0]
+        counted = counted_tasks(run.found, consumer)
+        sound = beats_most_popular(run.every)
+        for method in emphasised(looks(run)):
+            quoted = with_interval(intended(run.found)[method]) if sound else NOT_QUOTED
+            old = NOT_QUOTED
+            if sound and counted:
+                old = with_interval(unintended(run.found, counted, consumer)[method])
+            cells[f"{run.name}: {method}"] = {
+                "seeds": run.seeds,
+                "intended %": quoted,
+                f"unintended %, {consumer}": old,
+                "tasks that count": len(counted),
+            }
+    return pd.DataFrame.from_dict(cells, orient="index").fillna("")
 
 
 def recall_table(run: FinishedRun) -> pd.DataFrame:

@@ -48,6 +48,14 @@ def test_summary(run: FinishedRun) -> None:
     assert table.loc["BC-Aligner", "unintended %, logistic"] == "\N{MINUS SIGN}2.10 ± 0.25"
 
 
+def test_overview_quotes_nothing_of_a_weak_encoder(runs: Path) -> None:
+    table = tables.overview_table([read_run(runs / name) for name in ("sound", "weak")])
+    assert table.loc["sound: NoBC", "intended %"] == "0"
+    assert table.loc["sound: BC-Aligner", "unintended %, logistic"] == "\N{MINUS SIGN}2.10 ± 0.25"
+    assert table.loc["weak: BC-Aligner", "intended %"] == "not quoted"
+    assert table.loc["weak: BC-Aligner", "unintended %, logistic"] == "not quoted"
+
+
 def test_one_seed_has_no_interval() -> None:
     assert tables.with_interval(pd.Series([1.234])) == "1.23"
 
