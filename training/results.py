@@ -127,14 +127,22 @@ def _of_methods(found: pd.DataFrame, columns: Mapping[str, pd.DataFrame]) -> str
 def _singular_values(found: pd.DataFrame) -> str:
     """Largest ... smallest, mean over seeds: of each hop, and of each chain to v0."""
     chosen = found[found["measure"].isin([LARGEST, SMALLEST])]
-    chosen = chosen[(chosen["serves"] == 0) | (chosen["serves"] == chosen["version"] - 1)]
+    ones = chosen.groupby("method")["value"].transform(lambda some: (some == 1).all())
+    chosen = chosen[~ones]
+    if chosen.empty:
+        return "All are 1."
+    hops = chosen[chosen["serves"] == chosen["version"] - 1]
+    note = "Largest ... smallest, mean over seeds; methods whose maps have ones only are left out."
+    tables = [_ranges(some) for some in (hops, chosen[chosen["serves"] == 0])]
+    return "\n\n".join([note, *tables])
+
+
+def _ranges(rows: pd.DataFrame) -> str:
     keys = ["method", "family", "version", "serves"]
-    mean = chosen.pivot_table("value", keys, "measure", sort=False).reset_index()
+    mean = rows.pivot_table("value", keys, "measure", sort=False).reset_index()
     mean["hop"] = [f"{k} -> {j}" for k, j in zip(mean["version"], mean["serves"], strict=True)]
-    mean["text"] = [
-        f"{large:.2f} ... {small:.2f}"
-        for large, small in zip(mean[LARGEST], mean[SMALLEST], strict=True)
-    ]
+    both = zip(mean[LARGEST], mean[SMALLEST], strict=True)
+    mean["text"] = [f"{large:.2g} ... {small:.2g}" for large, small in both]
     mean["map"] = mean["method"] + ", " + mean["family"]
     return _markdown(mean.pivot_table("text", "map", "hop", aggfunc="first", sort=False))
 

@@ -16,8 +16,8 @@ from training.report.series import Series
 def draw_lines(axes: Axes, series: Mapping[str, Series], shown: Mapping[str, Look]) -> None:
     """Draw them; bands are intervals over seeds, of the emphasised methods only.
 
-    Methods that are 0 everywhere share one label. NoBC is left outside where it would flatten the
-    others; its label then says where it is.
+    Methods that are 0 everywhere share one label. NoBC runs off the axes where it would flatten the
+    others; its label then says from where to where it goes.
     """
     zero = [name for name, s in series.items() if np.all(s.mean == 0)]
     rest = {name: s for name, s in series.items() if name not in zero}
@@ -29,21 +29,20 @@ def draw_lines(axes: Axes, series: Mapping[str, Series], shown: Mapping[str, Loo
     for name in sorted(rest, key=lambda n: shown[n].emphasised):
         one, look = rest[name], shown[name]
         text = name
-        if name == NO_BC.name and found.outside:
+        if name == NO_BC.name and found.outside:  # its line runs off the picture
             text = f"{name}, off the scale:\n{_number(one.mean.min())} to {_number(one.mean.max())}"
-        else:
-            axes.plot(
-                one.versions,
-                one.mean,
-                color=look.color,
-                linewidth=look.width,
-                marker=look.marker,
-                markersize=6 if look.emphasised else 4,
-                zorder=3 if look.emphasised else 2,
-            )
-            if name in banded:
-                edges = _edge(one, -1), _edge(one, 1)
-                axes.fill_between(one.versions, *edges, color=look.color, alpha=0.13, linewidth=0)
+        axes.plot(
+            one.versions,
+            one.mean,
+            color=look.color,
+            linewidth=look.width,
+            marker=look.marker,
+            markersize=6 if look.emphasised else 4,
+            zorder=3 if look.emphasised else 2,
+        )
+        if name in banded:
+            edges = _edge(one, -1), _edge(one, 1)
+            axes.fill_between(one.versions, *edges, color=look.color, alpha=0.13, linewidth=0)
         points[text] = (one.versions[-1], float(one.mean[-1]))
         colors[text] = look.color
     if zero:
