@@ -47,6 +47,14 @@ def positive_activity(at: Moment) -> Examples:
     return of_users(will_buy(good, at.users(at.now)))
 
 
+def item_demand(at: Moment) -> Examples:
+    """Will the item sell more often than the median of those sold in the birth's window?"""
+    before = _count(at.window(at.birth).purchases().item, at.items(at.birth))
+    level = float(np.median(before[before > 0]))
+    sold = _count(at.window(at.now).purchases().item, at.items(at.now))
+    return of_items(at, np.arange(len(sold)), sold > level)
+
+
 def item_price(at: Moment) -> Examples:
     """Does the item cost more than the median item did at the birth?"""
     return _by_statistic(at, lambda rows, count: _mean(rows, rows.price, count))
@@ -102,6 +110,7 @@ TASKS: Mapping[str, Task] = {
         spend,
         cancel,
         positive_activity,
+        item_demand,
         item_price,
         item_cancellation,
         item_rating_avg,
@@ -132,6 +141,11 @@ def _by_statistic(
     items, values = known(at.now)
     # Strictly above: the median may be a common value, such as that of items never cancelled.
     return of_items(at, items, values > threshold)
+
+
+def _count(codes: Codes, known: int) -> npt.NDArray[np.int64]:
+    """How often each of the known codes occurs, shape `(known,)`."""
+    return np.bincount(codes[codes < known], minlength=known)
 
 
 def _mean(

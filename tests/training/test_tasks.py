@@ -81,6 +81,18 @@ def test_item_tasks(at: Moment, task: str, statistic, threshold) -> None:
     assert 0 < found.judged.sum() < len(found.judged)
 
 
+def test_item_demand(at: Moment) -> None:
+    def sold(window: Interactions) -> Counter:
+        return Counter(row[1] for row in _rows(window) if not row[2])
+
+    before, after = sold(at.window(at.birth)), sold(at.window(at.now))
+    level = np.median([n for item, n in before.items() if item < at.items(at.birth)])
+    asked = TASKS["item_demand"](at)
+    assert list(asked.item) == list(range(at.items(at.now)))
+    assert list(asked.labels) == [after[item] > level for item in asked.item]
+    assert 0 < asked.labels.sum() < len(asked.labels)
+
+
 def test_pair_tasks(at: Moment) -> None:
     users, items = at.users(at.now), at.items(at.now)
     window = [r for r in _rows(at.window(at.now)) if r[0] < users and r[1] < items]
