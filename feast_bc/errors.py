@@ -52,3 +52,7 @@ class ProviderError(FeastBCError):
 
 class NameCollisionError(FeastBCError, ValueError):
     """Two feature views would share storage names in the online store."""
+
+
+class MaterializationError(FeastBCError):
+    """The online store refused values; what was written before stays valid."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -35,19 +36,17 @@ _NEVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
-class _Natives:
-    """The latest native row per entity of one version, aligned with the entities of all versions.
+class Natives:
+    """The latest native row per entity of one version, aligned with some entities.
 
     Attributes:
         member: the version.
-        table: its rows.
-        row: shape `(n,)`, the entity's row in `table`, or -1.
-        instant: shape `(n,)`, that row's timestamp in microseconds, or _NEVER.
+        row: shape `(n,)`, the entity's row in the version's table, or -1.
+        instant: shape `(n,)`, that row's timestamp in microseconds; anything where there is none.
         has_vector: shape `(n,)`, whether the row has a vector that is not null.
     """
 
     member: EmbeddingVersion
-    table: pa.Table
     row: Winners
     instant: Instants
     has_vector: Mask
@@ -56,10 +55,60 @@ class _Natives:
     def present(self) -> Mask:
         return self.row >= 0
 
-    def vectors(self) -> pa.ChunkedArray:
-        """The vector column aligned with the entities; null where there is no row."""
-        indices = pa.array(self.row, mask=~self.present)
-        return pa.chunked_array(self.table[VECTOR].take(indices))
+
+@dataclass(frozen=True)
+class Changes:
+    """What materialization writes for a view, per entity.
+
+    Attributes:
+        winner: int64 of shape `(n,)`, the version that gives the value, or NONE.
+        effective: shape `(n,)`, when the value took effect, in microseconds.
+        changed: shape `(n,)`, whether it is to be written.
+    """
+
+    winner: Winners
+    effective: Instants
+    changed: Mask
+
+
+def relevant_members(source: BackwardCompatibleSource, until: int) -> list[EmbeddingVersion]:
+    """The versions that have had a say in the view's values until an instant, oldest first."""
+    return [
+        member
+        for member in source.members
+        if member.version == source.version or last_boundary(member.activations, until) is not None
+    ]
+
+
+def changes(
+    source: BackwardCompatibleSource,
+    natives: Sequence[Natives],
+    *,
+    start: datetime,
+    end: datetime,
+    now: datetime | None = None,
+) -> Changes:
+    """Which version gives each entity's value at `end`, since when, and whether that is news.
+
+    Args:
+        source: the view's source.
+        natives: the relevant versions' latest rows, aligned with the same `n` entities. Entities
+            without any row have nothing to write.
+        start, end, now: as for `changed_values`.
+    """
+    until = to_micros(end)
+    now = now or datetime.now(timezone.utc)
+    known = np.logical_or.reduce([native.present for native in natives])
+    winner = winners(
+        source,
+        np.full(len(known), until, np.int64),
+        {native.member.version: _usable(source, native, until) for native in natives},
+    )
+    effective = _effective(source, natives, winner, until)
+    applied = source.last_updated_timestamp
+    if applied is not None and applied < start <= now:
+        known &= effective >= to_micros(start)
+    return Changes(winner, effective, known)
 
 
 def changed_values(
@@ -88,49 +137,37 @@ def changed_values(
         A table with `join_keys`, `feature` (list<float32>; null where an entity has no value any
         more) and the source's timestamp field (UTC microseconds), one row per entity.
     """
-    until = to_micros(end)
-    now = now or datetime.now(timezone.utc)
-    relevant = [
-        member
-        for member in source.members
-        if member.version == source.version or last_boundary(member.activations, until) is not None
-    ]
+    relevant = relevant_members(source, to_micros(end))
     tables = [pull(member, end) for member in relevant]
-    keys, rows = _align([table.select(list(join_keys)) for table in tables])
+    keys, rows = align([table.select(list(join_keys)) for table in tables])
     natives = [
-        _natives(member, table, row)
+        natives_of(member, row, micros(table[TIMESTAMP]), np.asarray(table[VECTOR].is_valid()))
         for member, table, row in zip(relevant, tables, rows, strict=True)
     ]
-
-    winner = winners(
-        source,
-        np.full(len(keys), until, np.int64),
-        {native.member.version: _usable(source, native, until) for native in natives},
-    )
-    effective = _effective(source, natives, winner, until)
-
-    changed = np.ones(len(keys), bool)
-    applied = source.last_updated_timestamp
-    if applied is not None and applied < start <= now:
-        changed = effective >= to_micros(start)
+    found = changes(source, natives, start=start, end=end, now=now)
+    changed = pa.array(found.changed)
     columns = {
-        native.member.version: native.vectors().filter(pa.array(changed)) for native in natives
+        native.member.version: _take(table[VECTOR], native.row[found.changed])
+        for native, table in zip(natives, tables, strict=True)
     }
-    vectors = values(source, winner[changed], columns)
+    vectors = values(source, found.winner[found.changed], columns)
+    effective = pa.array(found.effective[found.changed], pa.timestamp("us", "UTC"))
     return (
-        keys.filter(pa.array(changed))
+        keys.filter(changed)
         .append_column(feature, vectors)
-        .append_column(
-            source.timestamp_field, pa.array(effective[changed], pa.timestamp("us", "UTC"))
-        )
+        .append_column(source.timestamp_field, effective)
     )
 
 
-def _align(keys: Sequence[pa.Table]) -> tuple[pa.Table, list[Winners]]:
-    """The distinct keys of all tables, and per table the row that each of them has there."""
+def align(keys: Sequence[pa.Table]) -> tuple[pa.Table, list[Winners]]:
+    """The distinct keys of all tables, and per table the row that each of them has there.
+
+    Returns:
+        The keys in order of their first appearance, and per table int64 of shape `(n,)`: a row
+        of that table, or -1.
+    """
     everything = pa.concat_tables(keys, promote_options="permissive")
-    frame = everything.to_pandas()
-    codes = frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup().to_numpy()
+    codes = key_codes(everything)
     count = int(codes.max()) + 1 if len(codes) else 0
     first = np.zeros(count, np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
@@ -144,16 +181,34 @@ def _align(keys: Sequence[pa.Table]) -> tuple[pa.Table, list[Winners]]:
     return everything.take(pa.array(first)), rows
 
 
-def _natives(member: EmbeddingVersion, table: pa.Table, row: Winners) -> _Natives:
+def key_codes(keys: pa.Table) -> Winners:
+    """A number per distinct key, counted from 0 in order of first appearance."""
+    codes = np.zeros(len(keys), np.int64)
+    for column in keys.columns:
+        distinct = column.dictionary_encode("encode").combine_chunks()
+        code = np.asarray(distinct.indices).astype(np.int64)
+        codes, _ = pd.factorize(codes * max(1, len(distinct.dictionary)) + code)
+    return codes
+
+
+def natives_of(
+    member: EmbeddingVersion, row: Winners, instants: Instants, has_vector: Mask
+) -> Natives:
+    """Align a table's timestamps and validity with entities, given each entity's row in it."""
     present = row >= 0
     instant = np.full(len(row), _NEVER, np.int64)
-    instant[present] = micros(table[TIMESTAMP])[row[present]]
-    has_vector = np.zeros(len(row), bool)
-    has_vector[present] = np.asarray(table[VECTOR].is_valid())[row[present]]
-    return _Natives(member, table, row, instant, has_vector)
+    instant[present] = instants[row[present]]
+    valid = np.zeros(len(row), bool)
+    valid[present] = has_vector[row[present]]
+    return Natives(member, row, instant, valid)
 
 
-def _usable(source: BackwardCompatibleSource, native: _Natives, until: int) -> Mask:
+def _take(column: pa.ChunkedArray, row: Winners) -> pa.ChunkedArray:
+    """`column[row]`, null where there is no row."""
+    return pa.chunked_array(column.take(pa.array(row, mask=row < 0)))
+
+
+def _usable(source: BackwardCompatibleSource, native: Natives, until: int) -> Mask:
     usable = native.has_vector
     if source.ttl is not None:
         usable = usable & (native.instant >= until - _ttl(source))
@@ -161,7 +216,7 @@ def _usable(source: BackwardCompatibleSource, native: _Natives, until: int) -> M
 
 
 def _effective(
-    source: BackwardCompatibleSource, natives: Sequence[_Natives], winner: Winners, until: int
+    source: BackwardCompatibleSource, natives: Sequence[Natives], winner: Winners, until: int
 ) -> Instants:
     """When the present value of each entity took effect, in microseconds.
 

@@ -191,9 +191,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         end: datetime,
     ) -> RetrievalJob:
         def pull(member: EmbeddingVersion, until: datetime) -> pa.Table:
-            return self._latest_rows(
-                config, member.source, member.feature, join_keys, _BEGINNING, until
-            )
+            return self.latest_rows(config, member.source, member.feature, join_keys, end=until)
 
         (feature,) = features
         return BackwardCompatibleRetrievalJob(
@@ -203,13 +201,14 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             config=config,
         )
 
-    def _latest_rows(
+    def latest_rows(
         self,
         config: RepoConfig,
         source: DataSource,
         feature: str,
         join_keys: list[str],
-        start: datetime,
+        *,
+        start: datetime = _BEGINNING,
         end: datetime,
     ) -> pa.Table:
         """A source's latest row per entity in a window, as `feast_bc.latest` takes them."""
@@ -248,7 +247,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         found = []
         for view in feature_views:
             for source, feature in _sources(view, end):
-                table = self._latest_rows(config, source, feature, keys, start, end)
+                table = self.latest_rows(config, source, feature, keys, start=start, end=end)
                 found.append(table.select(keys).to_pandas())
         entities: pd.DataFrame = pd.concat(found).drop_duplicates(ignore_index=True)
         entities[EVENT_TIMESTAMP] = pd.Timestamp(end)

@@ -8,6 +8,7 @@ from typing import Any
 from feast import Entity, FeatureStore, FeatureView
 from feast.base_feature_view import BaseFeatureView
 from feast.data_source import DataSource
+from feast.infra.compute_engines.base import ComputeEngine
 from feast.infra.infra_object import Infra
 from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.infra.offline_stores.offline_utils import get_offline_store_from_config
@@ -15,6 +16,7 @@ from feast.infra.passthrough_provider import PassthroughProvider
 from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
 from feast.repo_config import RepoConfig
 
+from feast_bc.compute_engine import BackwardCompatibleComputeEngine
 from feast_bc.errors import NameCollisionError
 from feast_bc.offline_store import backward_compatible
 from feast_bc.source import BackwardCompatibleSource
@@ -27,6 +29,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
     """
 
     _offline_store: OfflineStore | None
+    _batch_engine: ComputeEngine | None
 
     @property
     def offline_store(self) -> OfflineStore:
@@ -34,6 +37,15 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             configured = get_offline_store_from_config(self.repo_config.offline_store)
             self._offline_store = backward_compatible(type(configured))()
         return self._offline_store
+
+    @property
+    def batch_engine(self) -> ComputeEngine:
+        if self._batch_engine is None:
+            inner = super().batch_engine
+            # Engines that keep the watermarks themselves run this provider in their own process.
+            if not inner.applies_materialization:
+                self._batch_engine = BackwardCompatibleComputeEngine(inner)
+        return self._batch_engine
 
     def offline_write_batch(
         self, config: RepoConfig, feature_view: FeatureView, data: Any, progress: Any

@@ -9,6 +9,7 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.infra.offline_stores.file_source import FileSource
@@ -74,6 +75,21 @@ class SourceBatches:
             return None
         with self._reading():
             return int(self._dataset.count_rows())
+
+    def may_hold_nulls(self, name: str) -> bool:
+        """Whether a list column may hold nulls, as far as can be said without reading it."""
+        if not self._parquet:
+            return True
+        path = f"{self._column_of.get(name, name)}."
+        with self._reading():
+            groups = [g for f in self._dataset.get_fragments() for g in _row_groups(f.metadata)]
+        columns = [g.column(i) for g in groups for i in range(g.num_columns)]
+        nulls = [
+            column.statistics.null_count if column.is_stats_set else None
+            for column in columns
+            if column.path_in_schema.startswith(path)
+        ]
+        return any(count is None or count > 0 for count in nulls)
 
     def read(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Record batches with the columns `names` (after the field mapping), in that order.
@@ -145,3 +161,7 @@ class SourceBatches:
                 f"source {self._source.name!r} cannot be read ({type(error).__name__}: {error}). "
                 "Check that it exists, that it is readable from here, and its format."
             ) from error
+
+
+def _row_groups(metadata: pq.FileMetaData) -> list[pq.RowGroupMetaData]:
+    return [metadata.row_group(i) for i in range(metadata.num_row_groups)]

@@ -1,0 +1,98 @@
+"""Entity keys of whole tables, as Feast stores them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+from feast import FeatureView
+from feast.infra.key_encoding_utils import serialize_entity_key, serialize_entity_key_prefix
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey as EntityKeyProto
+from feast.protos.feast.types.Value_pb2 import ValueType as ValueTypeProto
+from feast.type_map import python_values_to_proto_values
+from feast.value_type import ValueType
+
+from feast_bc.encoding import rows_as_bytes
+from feast_bc.errors import InvalidVectorsError
+
+_VECTORISED_VERSION = 3
+_INTEGERS = {ValueType.INT32: np.dtype("<i4"), ValueType.INT64: np.dtype("<i8")}
+
+
+def key_types(view: FeatureView) -> dict[str, ValueType]:
+    """The view's join keys with their Feast types, as materialization takes them."""
+    return {column.name: column.dtype.to_value_type() for column in view.entity_columns}
+
+
+def entity_key_protos(keys: pa.Table, types: Mapping[str, ValueType]) -> list[EntityKeyProto]:
+    """The keys as the protos that Feast hands to an online store.
+
+    Args:
+        keys: the join keys, `n` rows.
+        types: each key's Feast type.
+
+    Raises:
+        InvalidVectorsError: a key is null.
+    """
+    _check_present(keys)
+    columns = [
+        python_values_to_proto_values(keys[name].to_numpy(), type_) for name, type_ in types.items()
+    ]
+    names = list(types)
+    return [
+        EntityKeyProto(join_keys=names, entity_values=values)
+        for values in zip(*columns, strict=True)
+    ]
+
+
+def serialized_keys(keys: pa.Table, types: Mapping[str, ValueType], version: int) -> list[bytes]:
+    """The keys as Feast serializes them; columns of integers and strings without protos.
+
+    Args:
+        keys, types: as for `entity_key_protos`.
+        version: `entity_key_serialization_version` of the feature repo.
+
+    Raises:
+        InvalidVectorsError: a key is null.
+    """
+    _check_present(keys)
+    names = sorted(types)
+    columns = [_serialized(keys[name], types[name]) for name in names]
+    known = [column for column in columns if column is not None]
+    if version != _VECTORISED_VERSION or len(known) < len(columns):
+        return [
+            serialize_entity_key(proto, entity_key_serialization_version=version)
+            for proto in entity_key_protos(keys, types)
+        ]
+    head = serialize_entity_key_prefix(names, entity_key_serialization_version=version)
+    return [head + b"".join(values) for values in zip(*known, strict=True)]
+
+
+def _serialized(column: pa.ChunkedArray, type_: ValueType) -> list[bytes] | None:
+    """Type, length and bytes of each value; None where Feast has to do it."""
+    if type_ in _INTEGERS and pa.types.is_integer(column.type):
+        values = column.to_numpy().astype(_INTEGERS[type_])
+        if not np.array_equal(values, column.to_numpy()):
+            return None
+        head = struct.pack("<2I", type_.value, values.itemsize)
+        rows = np.empty((len(values), len(head) + values.itemsize), np.uint8)
+        rows[:, : len(head)] = np.frombuffer(head, np.uint8)
+        rows[:, len(head) :] = values.view(np.uint8).reshape(len(values), values.itemsize)
+        return rows_as_bytes(rows)
+    if type_ == ValueType.STRING and (
+        pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    ):
+        texts = [text.encode() for text in column.to_pylist()]
+        return [struct.pack("<2I", ValueTypeProto.STRING, len(text)) + text for text in texts]
+    return None
+
+
+def _check_present(keys: pa.Table) -> None:
+    for name in keys.column_names:
+        if keys[name].null_count:
+            raise InvalidVectorsError(
+                f"Join key {name!r} is null in {keys[name].null_count} native row(s); expected an "
+                "entity in every row. Drop those rows from the batch source."
+            )

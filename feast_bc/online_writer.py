@@ -1,0 +1,89 @@
+"""Writing whole columns of vectors to an online store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import pyarrow as pa
+from feast import FeatureView
+from feast.infra.online_stores.online_store import OnlineStore
+from feast.protos.feast.types.Value_pb2 import Value as ValueProto
+from feast.repo_config import RepoConfig
+
+from feast_bc.activation import Instants
+from feast_bc.encoding import NULL, encode
+from feast_bc.entity_keys import entity_key_protos, key_types
+from feast_bc.resolution import Winners
+from feast_bc.vectors import Matrix
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - Feast hands stores naive UTC datetimes
+
+
+@dataclass(frozen=True)
+class ViewValues:
+    """What is to be written for one view in a batch of `n` entities.
+
+    Attributes:
+        view: the feature view; it has one feature.
+        rows: int64 of shape `(m,)`, ascending: which of the batch's entities get a value.
+        instants: shape `(m,)`, the values' event timestamps in microseconds.
+        vectors: float32 of shape `(m, dim)`, or None: all of them are null.
+    """
+
+    view: FeatureView
+    rows: Winners
+    instants: Instants
+    vectors: Matrix | None
+
+    @property
+    def feature(self) -> str:
+        name: str = self.view.features[0].name
+        return name
+
+    def encoded(self) -> list[bytes]:
+        """The `m` values as Feast stores them."""
+        return [NULL] * len(self.rows) if self.vectors is None else encode(self.vectors)
+
+
+class OnlineWriter(Protocol):
+    """Writes one batch of entities; what it stores is what Feast would store."""
+
+    def write(self, keys: pa.Table, values: Sequence[ViewValues]) -> None:
+        """Write some views' values of a batch.
+
+        Args:
+            keys: the entities' join keys, `n` distinct rows.
+            values: per view what to write.
+        """
+
+
+class FeastWriter:
+    """Writes to any online store through Feast's own `online_write_batch`.
+
+    Args:
+        store: the online store.
+        config: the feature repo's configuration.
+    """
+
+    def __init__(self, store: OnlineStore, config: RepoConfig) -> None:
+        self._store = store
+        self._config = config
+
+    def write(self, keys: pa.Table, values: Sequence[ViewValues]) -> None:
+        for each in values:
+            protos = entity_key_protos(keys.take(pa.array(each.rows)), key_types(each.view))
+            data = [
+                (key, {each.feature: ValueProto.FromString(value)}, naive_utc(instant), None)
+                for key, value, instant in zip(
+                    protos, each.encoded(), each.instants.tolist(), strict=True
+                )
+            ]
+            self._store.online_write_batch(self._config, each.view, data, None)
+
+
+def naive_utc(micros: int) -> datetime:
+    """An instant as the naive UTC datetime that Feast hands to online stores."""
+    return _EPOCH + timedelta(microseconds=micros)

@@ -1,0 +1,124 @@
+"""Redis commands for whole batches of entities, packed without a Python object per argument.
+
+In Redis' protocol an HSET of vectors of one dimension always has the same length, apart from its
+key and its timestamps. Commands of equal length are the rows of one uint8 matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from feast_bc.encoding import rows_as_bytes
+from feast_bc.resolution import Winners
+
+Bytes = npt.NDArray[np.uint8]
+
+_ABSENT = -1
+
+
+@dataclass(frozen=True)
+class HashFields:
+    """What one view stores in the hashes of a batch of `n` entities.
+
+    Attributes:
+        timestamp_field, value_field: the names of its two fields.
+        rows: int64 of shape `(m,)`, ascending: which entities get values.
+        timestamps: `m` serialized timestamps.
+        values: uint8 of shape `(m, width)`, the serialized values.
+    """
+
+    timestamp_field: bytes
+    value_field: bytes
+    rows: Winners
+    timestamps: list[bytes]
+    values: Bytes
+
+
+def hmget(keys: Sequence[bytes], fields: Sequence[bytes]) -> bytes:
+    """One HMGET of `fields` per key."""
+    head = b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2)
+    tail = b"".join(map(_bulk, fields))
+    return b"".join([head + _bulk(key) + tail for key in keys])
+
+
+def hset(
+    keys: Sequence[bytes], fields: Sequence[HashFields], ttl: int | None
+) -> Iterator[tuple[int, Bytes]]:
+    """One HSET per entity with the fields of all views, and an EXPIRE where there is a TTL.
+
+    Args:
+        keys: the `n` entities' keys.
+        fields: per view what it stores.
+        ttl: seconds after which a key expires.
+
+    Yields:
+        `(commands, bytes)`: how many commands, and they themselves.
+    """
+    place = np.full((len(fields), len(keys)), _ABSENT, np.int64)
+    codes = np.fromiter(map(len, keys), np.int64, len(keys))
+    for at, each in zip(place, fields, strict=True):
+        at[each.rows] = np.arange(len(each.rows))
+        length = np.full(len(keys), _ABSENT, np.int64)
+        length[each.rows] = np.fromiter(map(len, each.timestamps), np.int64, len(each.rows))
+        # Lengths of a timestamp are below 32; factorizing keeps the codes small.
+        codes, _ = pd.factorize(codes * 32 + length - _ABSENT)
+    order = np.argsort(codes, kind="stable")
+    for entities in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
+        given = [
+            (each, at[entities])
+            for each, at in zip(fields, place, strict=True)
+            if len(entities) and at[entities[0]] != _ABSENT
+        ]
+        if given:
+            rows = _rows([keys[i] for i in entities.tolist()])
+            yield len(entities) * (1 if ttl is None else 2), _pack(rows, given, ttl)
+
+
+def hset_arguments(
+    keys: Sequence[bytes], fields: Sequence[HashFields]
+) -> Iterator[tuple[bytes, list[bytes]]]:
+    """The same as `(key, [field, value, ...])` per entity, for clients that pack by themselves."""
+    arguments: list[list[bytes]] = [[] for _ in keys]
+    for each in fields:
+        stored = rows_as_bytes(each.values) if each.values.shape[1] else [b""] * len(each.rows)
+        for row, timestamp, value in zip(each.rows.tolist(), each.timestamps, stored, strict=True):
+            arguments[row] += [each.timestamp_field, timestamp, each.value_field, value]
+    return ((key, pairs) for key, pairs in zip(keys, arguments, strict=True) if pairs)
+
+
+def _pack(keys: Bytes, given: Sequence[tuple[HashFields, Winners]], ttl: int | None) -> Bytes:
+    """The commands of entities whose keys, views and timestamps have the same lengths."""
+    pieces: list[bytes | Bytes] = [b"*%d\r\n$4\r\nHSET\r\n" % (2 + 4 * len(given)), *_slot(keys)]
+    for each, rows in given:
+        timestamps = _rows([each.timestamps[i] for i in rows.tolist()])
+        pieces += [_bulk(each.timestamp_field), *_slot(timestamps)]
+        pieces += [_bulk(each.value_field), *_slot(each.values[rows])]
+    if ttl is not None:
+        pieces += [b"*3\r\n$6\r\nEXPIRE\r\n", *_slot(keys), _bulk(b"%d" % ttl)]
+    widths = [len(p) if isinstance(p, bytes) else p.shape[1] for p in pieces]
+    packed = np.empty((len(keys), sum(widths)), np.uint8)
+    start = 0
+    for piece, width in zip(pieces, widths, strict=True):
+        constant = isinstance(piece, bytes)
+        packed[:, start : start + width] = np.frombuffer(piece, np.uint8) if constant else piece
+        start += width
+    return packed
+
+
+def _bulk(text: bytes) -> bytes:
+    return b"$%d\r\n%s\r\n" % (len(text), text)
+
+
+def _slot(column: Bytes) -> list[bytes | Bytes]:
+    """A bulk string that differs from command to command."""
+    return [b"$%d\r\n" % column.shape[1], column, b"\r\n"]
+
+
+def _rows(texts: Sequence[bytes]) -> Bytes:
+    """Texts of one length as a matrix."""
+    return np.frombuffer(b"".join(texts), np.uint8).reshape(len(texts), len(texts[0]))

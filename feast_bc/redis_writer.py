@@ -1,0 +1,161 @@
+"""Writing columns of vectors to Feast's Redis online store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from feast.infra.online_stores.helpers import _mmh3, compute_versioned_name
+from feast.infra.online_stores.redis import RedisOnlineStore
+from feast.repo_config import RepoConfig
+from google.protobuf.timestamp_pb2 import Timestamp
+from redis import Redis
+
+from feast_bc.activation import Instants
+from feast_bc.encoding import encode_matrix
+from feast_bc.entity_keys import key_types, serialized_keys
+from feast_bc.online_writer import ViewValues
+from feast_bc.redis_commands import HashFields, hmget, hset, hset_arguments
+from feast_bc.vectors import Mask
+
+_NEVER = np.iinfo(np.int64).min
+
+
+class RedisWriter:
+    """Writes all views of an entity with one HSET, in pipelines; newer stored values stay.
+
+    Args:
+        store: the online store; its own client is used.
+        config: the feature repo's configuration.
+    """
+
+    def __init__(self, store: RedisOnlineStore, config: RepoConfig) -> None:
+        self._store = store
+        self._config = config
+
+    def write(self, keys: pa.Table, values: Sequence[ViewValues]) -> None:
+        if not values:
+            return
+        options = self._config.online_store
+        client = self._store._get_client(options)
+        version = self._config.entity_key_serialization_version
+        project = self._config.project.encode()
+        types = key_types(values[0].view)
+        entities = [key + project for key in serialized_keys(keys, types, version)]
+        if not options.skip_dedup:
+            names = [self._timestamp_field(each) for each in values]
+            stored = _micros(_timestamps(client, entities, names))
+            values = [
+                _only(each, each.instants > stored[each.rows, i]) for i, each in enumerate(values)
+            ]
+        fields = [self._fields(each) for each in values if len(each.rows)]
+        _store(client, entities, fields, options.key_ttl_seconds or None)
+
+    def _fields(self, each: ViewValues) -> HashFields:
+        width = 0 if each.vectors is None else each.vectors.shape[1]
+        return HashFields(
+            timestamp_field=self._timestamp_field(each),
+            value_field=_mmh3(f"{self._name(each)}:{each.feature}"),
+            rows=each.rows,
+            timestamps=_serialized(each.instants),
+            values=encode_matrix(each.vectors)
+            if each.vectors is not None
+            else np.empty((len(each.rows), width), np.uint8),
+        )
+
+    def _timestamp_field(self, each: ViewValues) -> bytes:
+        return f"_ts:{self._name(each)}".encode()
+
+    def _name(self, each: ViewValues) -> str:
+        versioning = self._config.registry.enable_online_feature_view_versioning
+        name: str = compute_versioned_name(each.view, versioning)
+        return name
+
+
+def _only(each: ViewValues, keep: Mask) -> ViewValues:
+    if keep.all():
+        return each
+    vectors = None if each.vectors is None else each.vectors[keep]
+    return replace(each, rows=each.rows[keep], instants=each.instants[keep], vectors=vectors)
+
+
+def _timestamps(
+    client: Any, entities: Sequence[bytes], fields: Sequence[bytes]
+) -> list[list[bytes | None]]:
+    """Per entity what stands in `fields`."""
+    if not isinstance(client, Redis):  # a cluster: each entity has a node
+        with client.pipeline(transaction=False) as pipe:
+            for entity in entities:
+                pipe.hmget(entity, list(fields))
+            replies: list[list[bytes | None]] = pipe.execute()
+        return replies
+    with _Exchange(client) as exchange:
+        return exchange.ask(hmget(entities, fields), len(entities))
+
+
+def _store(
+    client: Any, entities: Sequence[bytes], fields: Sequence[HashFields], ttl: int | None
+) -> None:
+    if not isinstance(client, Redis):
+        with client.pipeline(transaction=False) as pipe:
+            for entity, pairs in hset_arguments(entities, fields):
+                pipe.execute_command("HSET", entity, *pairs)
+                if ttl is not None:
+                    pipe.expire(entity, ttl)
+            pipe.execute()
+        return
+    with _Exchange(client) as exchange:
+        for count, commands in hset(entities, fields, ttl):
+            exchange.ask(commands.data, count)
+
+
+class _Exchange:
+    """Packed commands over one connection of the client's pool."""
+
+    def __init__(self, client: Redis) -> None:
+        self._pool = client.connection_pool
+
+    def __enter__(self) -> _Exchange:
+        self._connection: Any = self._pool.get_connection()  # redis-py's types stop here
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            # Replies that nobody has read must not answer somebody else.
+            self._connection.disconnect()
+        self._pool.release(self._connection)
+
+    def ask(self, commands: bytes | memoryview, count: int) -> list[Any]:
+        """Send `count` commands, then read their replies; an error reply is raised."""
+        self._connection.send_packed_command([commands])
+        read = self._connection.read_response
+        return [read(disable_decoding=True) for _ in range(count)]
+
+
+class _Micros(dict[bytes | None, int]):
+    """Stored timestamps in microseconds, rounded down; what does not count as stored is _NEVER."""
+
+    def __missing__(self, stored: bytes | None) -> int:
+        timestamp = Timestamp.FromString(stored or b"")
+        nanos = timestamp.seconds * 1_000_000_000 + timestamp.nanos
+        # Feast overwrites timestamps at or before the epoch.
+        self[stored] = nanos // 1000 if nanos > 0 else _NEVER
+        return self[stored]
+
+
+def _micros(replies: Sequence[Sequence[bytes | None]]) -> Instants:
+    micros = _Micros()
+    return np.array([[micros[stored] for stored in reply] for reply in replies], np.int64)
+
+
+def _serialized(instants: Instants) -> list[bytes]:
+    """Timestamps as Feast stores them in Redis."""
+    distinct, codes = np.unique(instants, return_inverse=True)
+    stored = []
+    for micros in distinct.tolist():
+        seconds, rest = divmod(micros, 1_000_000)
+        stored.append(Timestamp(seconds=seconds, nanos=rest * 1000).SerializeToString())
+    return [stored[code] for code in codes.tolist()]

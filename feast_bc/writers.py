@@ -1,0 +1,22 @@
+"""Which writer serves an online store."""
+
+from __future__ import annotations
+
+from feast.infra.online_stores.online_store import OnlineStore
+from feast.infra.online_stores.sqlite import SqliteOnlineStore
+from feast.repo_config import RepoConfig
+
+from feast_bc.online_writer import FeastWriter, OnlineWriter
+from feast_bc.sqlite_writer import SqliteWriter
+
+
+def writer_for(store: OnlineStore, config: RepoConfig) -> OnlineWriter:
+    """The fastest writer that stores what Feast would store."""
+    if isinstance(store, SqliteOnlineStore) and SqliteWriter.supports(config):
+        return SqliteWriter(store, config)
+    # By name: redis is an extra.
+    if any(cls.__name__ == "RedisOnlineStore" for cls in type(store).__mro__):
+        from feast_bc.redis_writer import RedisWriter
+
+        return RedisWriter(store, config)
+    return FeastWriter(store, config)
