@@ -8,7 +8,9 @@ value never depends on another batch, so whatever has been written is valid if t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +37,9 @@ ReadRows = Callable[[EmbeddingVersion], LatestRows]
 
 Progress = Callable[[int], object]
 """Called with the number of values that were written."""
+
+_Batch: TypeAlias = tuple[Winners, list[ViewValues]]
+"""Entities of the family, and the views' values for them."""
 
 # Bounds the memory of one batch: 8 Mi float32 are 32 MiB, and some copies of them.
 _FLOATS_PER_BATCH = 2**23
@@ -88,12 +93,7 @@ class FamilyMaterialization:
         views = [view for task in tasks if (view := self._view(task, natives, place))]
         progress = start_progress(sum(int(view.changes.changed.sum()) for view in views))
         try:
-            for member in list(natives):
-                for entities, values in self._batches(
-                    member, natives.pop(member), place[member], views, keys
-                ):
-                    self._write(keys, entities, values, progress)
-            for entities, values in self._nulls(views):
+            for entities, values in _ahead(self._batches(natives, place, views, keys)):
                 self._write(keys, entities, values, progress)
         except MaterializationError as error:
             for view in views:
@@ -150,13 +150,25 @@ class FamilyMaterialization:
 
     def _batches(
         self,
+        natives: dict[EmbeddingVersion, LatestRows],
+        place: Mapping[EmbeddingVersion, Winners],
+        views: Sequence[ViewChanges],
+        keys: pa.Table,
+    ) -> Iterator[_Batch]:
+        """Everything to write."""
+        for member in list(natives):
+            yield from self._vectors(member, natives.pop(member), place[member], views, keys)
+        yield from self._nulls(views)
+
+    def _vectors(
+        self,
         member: EmbeddingVersion,
         rows: LatestRows,
         place: Winners,
         views: Sequence[ViewChanges],
         keys: pa.Table,
-    ) -> Iterator[tuple[Winners, list[ViewValues]]]:
-        """What to write from one version's vectors: entities, and the views' values for them."""
+    ) -> Iterator[_Batch]:
+        """What to write from one version's vectors."""
         users = [v for v in views if member in v.members and v.name not in self._errors]
         wanted = np.logical_or.reduce(
             [view.takes(member.version) for view in users], axis=0, initial=False
@@ -176,7 +188,7 @@ class FamilyMaterialization:
         except FeastBCError as error:
             self._fail([view.name for view in users], error)
 
-    def _nulls(self, views: Sequence[ViewChanges]) -> Iterator[tuple[Winners, list[ViewValues]]]:
+    def _nulls(self, views: Sequence[ViewChanges]) -> Iterator[_Batch]:
         """What to write for entities that have no value any more."""
         users = [v for v in views if v.name not in self._errors and v.takes(NONE).any()]
         if users:
@@ -215,6 +227,15 @@ class FamilyMaterialization:
     def _fail(self, names: Sequence[str], error: Exception) -> None:
         for name in names:
             self._errors.setdefault(name, error)
+
+
+def _ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
+    """The same, each prepared while the one before is being written."""
+    with ThreadPoolExecutor(1) as pool:
+        upcoming = pool.submit(next, batches, None)
+        while (batch := upcoming.result()) is not None:
+            upcoming = pool.submit(next, batches, None)
+            yield batch
 
 
 def _source(task: MaterializationTask) -> BackwardCompatibleSource:

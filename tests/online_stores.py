@@ -1,0 +1,35 @@
+"""Whole online stores, as they stand on disk or in memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import redis
+
+
+def redis_client(address: str) -> redis.Redis:
+    host, port = address.split(":")
+    return redis.Redis(host=host, port=int(port))
+
+
+def redis_dump(address: str) -> dict[bytes, tuple[dict[bytes, bytes], int]]:
+    """Every key with its fields and its time to live in seconds (-1: none)."""
+    with redis_client(address) as client:
+        return {key: (client.hgetall(key), client.ttl(key)) for key in client.scan_iter()}
+
+
+def sqlite_dump(path: Path) -> dict[str, list[Any]]:
+    """Every table and index with its definition, and every table's rows."""
+    connection = sqlite3.connect(path)
+    try:
+        schema = connection.execute("SELECT name, type, sql FROM sqlite_master").fetchall()
+        dump: dict[str, list[Any]] = {name: [sql] for name, _, sql in schema}
+        for name, kind, _ in schema:
+            if kind == "table":
+                rows = connection.execute(f'SELECT * FROM "{name}" ORDER BY 1, 2').fetchall()  # noqa: S608
+                dump[name] += rows
+        return dump
+    finally:
+        connection.close()
