@@ -225,6 +225,8 @@ class FamilyMaterialization:
         progress(sum(len(each.rows) for each in values))
 
     def _fail(self, names: Sequence[str], error: Exception) -> None:
+        if isinstance(error, FeastBCError):
+            error = type(error)(f"{', '.join(names)}: {error}")
         for name in names:
             self._errors.setdefault(name, error)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 
 class RedisServer:
@@ -25,9 +27,7 @@ class RedisServer:
     def __init__(
         self, folder: Path, *options: str, config: Path | None = None, sentinel: bool = False
     ) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = _free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._command = [_binary(), *([str(config)] if config else []), "--port", str(self.port)]
         self._command += ["--sentinel"] if sentinel else ["--save", "", "--dir", str(folder)]
@@ -36,14 +36,14 @@ class RedisServer:
 
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        with self.client() as client:
-            for _ in range(200):
+        with redis.Redis(port=self.port, retry=Retry(NoBackoff(), 0)) as client:
+            while self._process.poll() is None:
                 try:
                     client.ping()
                     return
                 except redis.ConnectionError:
                     time.sleep(0.05)
-        raise RuntimeError(f"{self._command} does not answer")
+        raise RuntimeError(f"{self._command} ended with {self._process.returncode}")
 
     def stop(self) -> None:
         if self._process is not None:
@@ -65,6 +65,16 @@ class RedisServer:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def _free_port() -> int:
+    """A port whose cluster bus port, 10,000 above it, exists too."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port < 55_000:
+            return port
 
 
 def _binary() -> str:
