@@ -41,9 +41,9 @@ Progress = Callable[[int], object]
 _Batch: TypeAlias = tuple[Winners, list[ViewValues]]
 """Entities of the family, and the views' values for them."""
 
-# Bounds the memory of one batch: 8 Mi float32 are 32 MiB, and some copies of them.
-_FLOATS_PER_BATCH = 2**23
-_ROWS_PER_BATCH = 2**14
+# Bounds the memory of one batch: 16 Mi float32 are 64 MiB, and some copies of them.
+_FLOATS_PER_BATCH = 2**24
+_ROWS_PER_BATCH = 2**15
 _SAMPLE = 3
 
 
@@ -81,8 +81,7 @@ class FamilyMaterialization:
             start_progress: called with the number of values to write, before the first is.
 
         Returns:
-            Per failed view its error. What was written for it before is valid; nothing of the
-            batch in which it failed was.
+            Per failed view its error. Whatever was written for it is valid.
         """
         natives = self._read_rows()
         tasks = [task for task in self._tasks if task.feature_view.name not in self._errors]

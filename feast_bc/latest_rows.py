@@ -23,6 +23,8 @@ from feast_bc.resolution import Winners
 from feast_bc.source_batches import SourceBatches
 from feast_bc.vectors import Mask
 
+# A small write batch is no reason to read in small steps.
+_READ_ROWS = 2**14
 _OLDEST = np.iinfo(np.int64).min
 
 
@@ -128,7 +130,8 @@ class ParquetRows:
         numbers = np.flatnonzero(wanted)
         rows = self._rows[numbers]
         start = 0
-        for batch in self._batches.read([self._feature, *self._columns]):
+        read_rows = max(batch_rows, _READ_ROWS)
+        for batch in self._batches.read([self._feature, *self._columns], read_rows):
             here = slice(*np.searchsorted(rows, [start, start + batch.num_rows]))
             places, found = rows[here] - start, numbers[here]
             start += batch.num_rows

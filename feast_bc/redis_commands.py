@@ -19,6 +19,8 @@ from feast_bc.resolution import Winners
 Bytes = npt.NDArray[np.uint8]
 
 _ABSENT = -1
+# Of large vectors, this many commands are some megabytes.
+_COMMANDS = 4096
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,17 @@ def hset(
         # Lengths of a timestamp are below 32; factorizing keeps the codes small.
         codes, _ = pd.factorize(codes * 32 + length - _ABSENT)
     order = np.argsort(codes, kind="stable")
-    for entities in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
-        given = [
-            (each, at[entities])
-            for each, at in zip(fields, place, strict=True)
-            if len(entities) and at[entities[0]] != _ABSENT
-        ]
-        if given:
-            rows = _rows([keys[i] for i in entities.tolist()])
-            yield len(entities) * (1 if ttl is None else 2), _pack(rows, given, ttl)
+    for alike in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
+        for start in range(0, len(alike), _COMMANDS):
+            entities = alike[start : start + _COMMANDS]
+            given = [
+                (each, at[entities])
+                for each, at in zip(fields, place, strict=True)
+                if at[entities[0]] != _ABSENT
+            ]
+            if given:
+                rows = _rows([keys[i] for i in entities.tolist()])
+                yield len(entities) * (1 if ttl is None else 2), _pack(rows, given, ttl)
 
 
 def hset_arguments(

@@ -91,8 +91,12 @@ class SourceBatches:
         ]
         return any(count is None or count > 0 for count in nulls)
 
-    def read(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def read(self, names: Sequence[str], batch_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Record batches with the columns `names` (after the field mapping), in that order.
+
+        Args:
+            names: the columns.
+            batch_rows: how many rows a batch has at most.
 
         Raises:
             InvalidVectorsError: the source cannot be read.
@@ -102,13 +106,13 @@ class SourceBatches:
             if self._parquet:
                 yield from self._dataset.to_batches(
                     columns=columns,
-                    batch_size=_BATCH_ROWS,
+                    batch_size=batch_rows,
                     batch_readahead=1,
                     fragment_readahead=1,
                     fragment_scan_options=_SCAN,
                 )
             else:
-                yield from self._table.select(columns).to_batches(max_chunksize=_BATCH_ROWS)
+                yield from self._table.select(columns).to_batches(max_chunksize=batch_rows)
 
     @cached_property
     def _dataset(self) -> pads.Dataset:

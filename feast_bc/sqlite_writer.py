@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,10 +21,13 @@ from feast_bc.online_writer import ViewValues, naive_utc
 
 # Feast's own statement. A feature without a text or a creation timestamp leaves those null.
 _UPSERT = """
-INSERT INTO {table} (entity_key, feature_name, value, event_ts) VALUES (?, ?, ?, ?)
+INSERT INTO {table} (entity_key, feature_name, value, event_ts) VALUES {rows}
 ON CONFLICT(entity_key, feature_name) DO UPDATE SET
     value = excluded.value, value_text = NULL, event_ts = excluded.event_ts, created_ts = NULL
 """
+_PARAMETERS = "(?, ?, ?, ?)"
+# Every statement has a cost of its own; SQLite allows 999 parameters in all its versions.
+_ROWS_PER_STATEMENT = 50
 
 
 class SqliteWriter:
@@ -55,13 +59,26 @@ class SqliteWriter:
         with self._store._get_conn(self._config) as connection:
             for each in values:
                 table = compute_table_id(self._config.project, each.view, versioning)
-                order = np.argsort(rank[each.rows]).tolist()
-                rows, encoded = each.rows.tolist(), each.encoded()
-                stored = _stored(each.instants)
-                connection.executemany(
-                    _UPSERT.format(table=_quote_id(table)),
-                    ((entities[rows[i]], each.feature, encoded[i], stored[i]) for i in order),
-                )
+                encoded, stored = each.encoded(), _stored(each.instants)
+                rows, name = each.rows.tolist(), each.feature
+                parameters = [
+                    parameter
+                    for i in np.argsort(rank[each.rows]).tolist()
+                    for parameter in (entities[rows[i]], name, encoded[i], stored[i])
+                ]
+                _upsert(connection, _quote_id(table), parameters)
+
+
+def _upsert(connection: sqlite3.Connection, table: str, parameters: Sequence[object]) -> None:
+    """Write rows, given as one flat list of parameters, many with each statement."""
+    each = _PARAMETERS.count("?")
+    full = len(parameters) // (each * _ROWS_PER_STATEMENT) * each * _ROWS_PER_STATEMENT
+    for part, rows in ((parameters[:full], _ROWS_PER_STATEMENT), (parameters[full:], 1)):
+        statement = _UPSERT.format(table=table, rows=", ".join([_PARAMETERS] * rows))
+        width = each * rows
+        connection.executemany(
+            statement, (part[start : start + width] for start in range(0, len(part), width))
+        )
 
 
 def _stored(instants: Instants) -> list[int]:
