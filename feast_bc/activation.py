@@ -15,6 +15,9 @@ from feast_bc.vectors import Mask
 Instants = npt.NDArray[np.int64]
 """UTC instants in microseconds since the epoch: Feast's own resolution."""
 
+NEVER = np.iinfo(np.int64).min
+"""The instant of a row that does not exist."""
+
 
 @dataclass(frozen=True)
 class Activation:

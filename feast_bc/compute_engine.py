@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ from feast_bc.entity_keys import key_types
 from feast_bc.family_materialization import FamilyMaterialization, Progress
 from feast_bc.latest_rows import LatestRows, latest_rows
 from feast_bc.source import BackwardCompatibleSource
+from feast_bc.stored_views import views_to_write
 from feast_bc.versions import EmbeddingVersion
 from feast_bc.writers import writer_for
 
@@ -121,8 +123,14 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
                 end=first.end_time,
             )
 
+        stored = {task.feature_view.name: views_to_write(task.feature_view) for task in tasks}
         run = FamilyMaterialization(
-            [task for task in tasks if task.feature_view.online],
+            [
+                replace(task, feature_view=view)
+                for task in tasks
+                if task.feature_view.online
+                for view in stored[task.feature_view.name]
+            ],
             read=read,
             writer=writer_for(self.online_store, self.repo_config),
             write_batch_size=self.repo_config.materialization_config.online_write_batch_size,
@@ -140,10 +148,16 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
             return update
 
         try:
-            return run.run(start_progress)
+            errors = run.run(start_progress)
         finally:
             for bar in bars:
                 bar.close()
+        return {
+            name: errors[view.name]
+            for name, views in stored.items()
+            for view in views
+            if view.name in errors
+        }
 
 
 def _family(task: MaterializationTask) -> tuple[str, datetime, tuple[str, ...]] | None:

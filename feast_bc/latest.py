@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feast_bc.activation import Instants, last_boundary, to_micros
+from feast_bc.activation import NEVER, Instants, last_boundary, to_micros
 from feast_bc.resolution import Winners, values, winners
 from feast_bc.source import BackwardCompatibleSource
 from feast_bc.vectors import Mask
@@ -32,12 +33,30 @@ PullNative = Callable[[EmbeddingVersion, datetime], pa.Table]
 VECTOR = "__feast_bc_vector"
 TIMESTAMP = "__feast_bc_timestamp"
 
-_NEVER = np.iinfo(np.int64).min
+
+class NativeRows(Protocol):
+    """The latest native row of one version for each of `n` entities.
+
+    Attributes:
+        member: the version.
+        present: shape `(n,)`, whether there is a row.
+        instant: shape `(n,)`, its timestamp in microseconds; anything where there is none.
+        has_vector: shape `(n,)`, whether the row has a vector that is not null.
+    """
+
+    @property
+    def member(self) -> EmbeddingVersion: ...
+    @property
+    def present(self) -> Mask: ...
+    @property
+    def instant(self) -> Instants: ...
+    @property
+    def has_vector(self) -> Mask: ...
 
 
 @dataclass(frozen=True)
 class Natives:
-    """The latest native row per entity of one version, aligned with some entities.
+    """`NativeRows` that were taken from a table.
 
     Attributes:
         member: the version.
@@ -102,9 +121,9 @@ def changes(
     winner = winners(
         source,
         np.full(len(known), until, np.int64),
-        {native.member.version: _usable(source, native, until) for native in natives},
+        {native.member.version: usable(source, native, until) for native in natives},
     )
-    effective = _effective(source, natives, winner, until)
+    effective = effective_instants(source, natives, winner, until)
     applied = source.last_updated_timestamp
     if applied is not None and applied < start <= now:
         known &= effective >= to_micros(start)
@@ -196,7 +215,7 @@ def natives_of(
 ) -> Natives:
     """Align a table's timestamps and validity with entities, given each entity's row in it."""
     present = row >= 0
-    instant = np.full(len(row), _NEVER, np.int64)
+    instant = np.full(len(row), NEVER, np.int64)
     instant[present] = instants[row[present]]
     valid = np.zeros(len(row), bool)
     valid[present] = has_vector[row[present]]
@@ -208,22 +227,23 @@ def _take(column: pa.ChunkedArray, row: Winners) -> pa.ChunkedArray:
     return pa.chunked_array(column.take(pa.array(row, mask=row < 0)))
 
 
-def _usable(source: BackwardCompatibleSource, native: Natives, until: int) -> Mask:
-    usable = native.has_vector
+def usable(source: BackwardCompatibleSource, native: NativeRows, until: int) -> Mask:
+    """Whose native row has a vector that is within the TTL at `until`."""
+    mask = native.has_vector
     if source.ttl is not None:
-        usable = usable & (native.instant >= until - _ttl(source))
-    return usable
+        mask = mask & (native.instant >= until - _ttl(source))
+    return mask
 
 
-def _effective(
-    source: BackwardCompatibleSource, natives: Sequence[Natives], winner: Winners, until: int
+def effective_instants(
+    source: BackwardCompatibleSource, natives: Sequence[NativeRows], winner: Winners, until: int
 ) -> Instants:
     """When the present value of each entity took effect, in microseconds.
 
     It never lies after `until`, and for every later change it is later: a row arrives, expires or
     is cut over after the instant at which the previous value was seen to hold.
     """
-    effective = np.full(winner.shape, _NEVER, np.int64)
+    effective = np.full(winner.shape, NEVER, np.int64)
     depends_on_plan = np.zeros(winner.shape, bool)
     for native in natives:
         member = native.member

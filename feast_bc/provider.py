@@ -12,6 +12,8 @@ from feast.infra.compute_engines.base import ComputeEngine
 from feast.infra.infra_object import Infra
 from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.infra.offline_stores.offline_utils import get_offline_store_from_config
+from feast.infra.online_stores.helpers import get_online_store_from_config
+from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.passthrough_provider import PassthroughProvider
 from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
 from feast.repo_config import RepoConfig
@@ -19,16 +21,18 @@ from feast.repo_config import RepoConfig
 from feast_bc.compute_engine import BackwardCompatibleComputeEngine
 from feast_bc.errors import NameCollisionError
 from feast_bc.offline_store import backward_compatible
+from feast_bc.online_store import on_read_capable
 from feast_bc.source import BackwardCompatibleSource
 
 
 class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
-    """Feast's passthrough provider over an offline store that knows version views.
+    """Feast's passthrough provider over an offline and an online store that know version views.
 
     Feature views that are not versioned embeddings behave as with `provider: local`.
     """
 
     _offline_store: OfflineStore | None
+    _online_store: OnlineStore | None
     _batch_engine: ComputeEngine | None
 
     @property
@@ -37,6 +41,13 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             configured = get_offline_store_from_config(self.repo_config.offline_store)
             self._offline_store = backward_compatible(type(configured))()
         return self._offline_store
+
+    @property
+    def online_store(self) -> OnlineStore | None:
+        if self._online_store is None and self.repo_config.online_store:
+            configured = get_online_store_from_config(self.repo_config.online_store)
+            self._online_store = on_read_capable(type(configured))()
+        return self._online_store
 
     @property
     def batch_engine(self) -> ComputeEngine:

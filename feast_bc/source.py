@@ -18,6 +18,7 @@ from feast_bc.artifact import SCHEMA_VERSION, TransformRef, check_schema
 from feast_bc.chain import load_chain
 from feast_bc.data_source_json import source_from_json, source_to_json
 from feast_bc.errors import CatalogError, ProviderError
+from feast_bc.serving import MATERIALIZED, ON_READ, Serving, check_serving
 from feast_bc.transforms import BackwardTransform
 from feast_bc.versions import EmbeddingVersion
 
@@ -28,13 +29,16 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
     """What Feast stores in its registry for the view of embedding version j.
 
     It holds no vectors and no code: the batch sources of all versions k >= j, when they are
-    active, and references to their transformations, all as JSON.
+    active, and references to their transformations, all as JSON. The older versions stand beside
+    them, so that a vector that is pushed to one view finds its way to the others.
 
     Args:
         name: the view's name; also the data source's name in the registry.
         embedding: the versioned embedding it belongs to.
         members: versions j, j+1, ..., K, in that order.
+        older: versions 0, 1, ..., j-1, in that order.
         ttl: the view's TTL; None for no limit.
+        serving: what stands in the online store, see `feast_bc.serving`.
         timestamp_field: the name that rows pulled from this source use for their event timestamp.
     """
 
@@ -44,7 +48,9 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         name: str,
         embedding: str,
         members: Sequence[EmbeddingVersion],
+        older: Sequence[EmbeddingVersion] = (),
         ttl: timedelta | None = None,
+        serving: Serving = MATERIALIZED,
         timestamp_field: str = "event_timestamp",
         description: str = "",
         tags: dict[str, str] | None = None,
@@ -59,7 +65,9 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         )
         self.embedding = embedding
         self.members = tuple(members)
+        self.older = tuple(older)
         self.ttl = ttl or None
+        self.serving = check_serving(serving)
 
     @property
     def version(self) -> int:
@@ -70,6 +78,11 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
     def dim(self) -> int:
         """D_j."""
         return self.members[0].dim
+
+    @property
+    def on_read(self) -> bool:
+        """Whether the online store holds native vectors only, transformed when they are read."""
+        return self.serving == ON_READ
 
     @property
     def newer_members(self) -> tuple[EmbeddingVersion, ...]:
@@ -85,6 +98,33 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         """
         links = [m.transform for m in self.newer_members if m.version <= version]
         return load_chain(tuple(link for link in reversed(links) if link is not None))
+
+    def of_version(self, version: int) -> BackwardCompatibleSource:
+        """The source of another version's view of the same versioned embedding."""
+        versions = (*self.older, *self.members)
+        source = BackwardCompatibleSource(
+            name=view_name(self.embedding, version),
+            embedding=self.embedding,
+            members=versions[version:],
+            older=versions[:version],
+            ttl=self.ttl,
+            serving=self.serving,
+            timestamp_field=self.timestamp_field,
+        )
+        source.last_updated_timestamp = self.last_updated_timestamp
+        return source
+
+    def native(self, version: int) -> BackwardCompatibleSource:
+        """A source with the native vectors of one version >= j and nothing else, at any age."""
+        (member,) = (m for m in self.members if m.version == version)
+        source = BackwardCompatibleSource(
+            name=native_name(self.embedding, version),
+            embedding=self.embedding,
+            members=[member],
+            timestamp_field=self.timestamp_field,
+        )
+        source.last_updated_timestamp = self.last_updated_timestamp
+        return source
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -104,7 +144,9 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             "schema_version": SCHEMA_VERSION,
             "embedding": self.embedding,
             "ttl_seconds": None if self.ttl is None else self.ttl.total_seconds(),
+            "serving": self.serving,
             "members": [_member_to_json(member) for member in self.members],
+            "older": [_member_to_json(member) for member in self.older],
         }
 
     def _to_proto_impl(self) -> DataSourceProto:
@@ -131,7 +173,9 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
                 name=data_source.name,
                 embedding=plan["embedding"],
                 members=[_member_from_json(member, of=of) for member in plan["members"]],
+                older=[_member_from_json(member, of=of) for member in plan.get("older", ())],
                 ttl=None if ttl is None else timedelta(seconds=ttl),
+                serving=plan.get("serving", MATERIALIZED),
                 timestamp_field=data_source.timestamp_field,
                 description=data_source.description,
                 tags=dict(data_source.tags),
@@ -175,6 +219,16 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         )
 
 
+def view_name(embedding: str, version: int) -> str:
+    """What the feature view of a version is called."""
+    return f"{embedding}_v{version}"
+
+
+def native_name(embedding: str, version: int) -> str:
+    """Under which name the native vectors of a version stand in the online store."""
+    return f"{view_name(embedding, version)}_native"
+
+
 def _member_to_json(member: EmbeddingVersion) -> dict[str, Any]:
     return {
         "version": member.version,
@@ -186,6 +240,7 @@ def _member_to_json(member: EmbeddingVersion) -> dict[str, Any]:
             {name: instant and instant.isoformat() for name, instant in vars(activation).items()}
             for activation in member.activations
         ],
+        "retired": member.retired,
     }
 
 
@@ -203,4 +258,5 @@ def _member_from_json(message: dict[str, Any], *, of: str) -> EmbeddingVersion:
             )
             for pair in message["activations"]
         ),
+        retired=message.get("retired", False),
     )

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from feast import Entity, FeatureView, Field
+from feast import Entity, FeatureView, Field, PushSource
 from feast.types import Array, Float32, from_value_type
 from feast.value_type import ValueType
 
 from feast_bc.catalog import EmbeddingCatalog
-from feast_bc.errors import UnknownVersionError
-from feast_bc.source import BackwardCompatibleSource
+from feast_bc.errors import ProviderError, UnknownVersionError
+from feast_bc.serving import MATERIALIZED, ON_READ, Serving, check_serving
+from feast_bc.source import BackwardCompatibleSource, view_name
 from feast_bc.versions import EmbeddingVersion, check_versions
 
 
@@ -27,11 +28,18 @@ class VersionedEmbedding:
         feature: the name of the one feature of each view.
         ttl: Feast's time to live, for all views of the family; None for no limit.
         online: whether the views are materialized.
+        serving: "materialized" to keep every view's values in the online store, where any Feast
+            reader finds them; "on_read" to keep native vectors only and transform them when they
+            are read, through `BackwardCompatibleProvider`.
+        push: whether each view also gets a Feast push source `<view>_push`, so that
+            `store.push("user_embedding_v1_push", rows)` writes native vectors of version 1.
         tags, owner, description: as on `feast.FeatureView`.
         vector_index: whether the online store should index the vectors for similarity search.
         vector_search_metric: its metric ("cosine", "L2", "inner_product", ...).
 
     Raises:
+        CatalogError: there is no such serving.
+        ProviderError: a vector index on views that are served on read.
         ChainGapError, DirectionError, DimensionError: the versions form no chain.
     """
 
@@ -44,6 +52,8 @@ class VersionedEmbedding:
         feature: str = "embedding",
         ttl: timedelta | None = None,
         online: bool = True,
+        serving: Serving = MATERIALIZED,
+        push: bool = False,
         tags: dict[str, str] | None = None,
         owner: str = "",
         description: str = "",
@@ -55,12 +65,19 @@ class VersionedEmbedding:
                 f"{name} has no versions; publish version 0 with `feast-bc publish {name} 0 ...`."
             )
         check_versions(name, versions)
+        if check_serving(serving) == ON_READ and vector_index:
+            raise ProviderError(
+                f"{name}: vector_index needs the views' values in the online store, which "
+                f"serving={ON_READ!r} does not keep. Use serving={MATERIALIZED!r}."
+            )
         self.name = name
         self.versions = tuple(versions)
         self.entities = list(entities)
         self.feature = feature
         self.ttl = ttl
         self.online = online
+        self.serving = serving
+        self.push = push
         self.tags = tags or {}
         self.owner = owner
         self.description = description
@@ -110,7 +127,7 @@ class VersionedEmbedding:
         return {view.name: view for view in self._views.values()}
 
     def _feature_view(self, version: EmbeddingVersion) -> FeatureView:
-        name = f"{self.name}_v{version.version}"
+        name = view_name(self.name, version.version)
         members = self.versions[version.version :]
         tags = {
             **self.tags,
@@ -118,6 +135,7 @@ class VersionedEmbedding:
             "feast_bc.version": str(version.version),
             "feast_bc.dim": str(version.dim),
             "feast_bc.lineage": _lineage(members),
+            "feast_bc.serving": self.serving,
         }
         join_keys = [
             Field(name=entity.join_key, dtype=from_value_type(entity.value_type))
@@ -131,6 +149,16 @@ class VersionedEmbedding:
             vector_length=version.dim,
             vector_search_metric=self.vector_search_metric,
         )
+        source = BackwardCompatibleSource(
+            name=name,
+            embedding=self.name,
+            members=members,
+            older=self.versions[: version.version],
+            ttl=self.ttl,
+            serving=self.serving,
+            tags=tags,
+            owner=self.owner,
+        )
         return FeatureView(
             name=name,
             entities=self.entities,
@@ -140,14 +168,7 @@ class VersionedEmbedding:
             tags=tags,
             owner=self.owner,
             description=self.description or _describe(self.name, members),
-            source=BackwardCompatibleSource(
-                name=name,
-                embedding=self.name,
-                members=members,
-                ttl=self.ttl,
-                tags=tags,
-                owner=self.owner,
-            ),
+            source=PushSource(name=f"{name}_push", batch_source=source) if self.push else source,
         )
 
 

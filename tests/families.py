@@ -18,6 +18,7 @@ from feast.value_type import ValueType
 
 from feast_bc.activation import Activation
 from feast_bc.artifact import TransformRef, digest, dumps
+from feast_bc.serving import Serving
 from feast_bc.transforms import AffineTransform, BackwardTransform
 from feast_bc.versioned_embedding import VersionedEmbedding
 from feast_bc.versions import EmbeddingVersion
@@ -51,6 +52,7 @@ class Family:
         active: per version k >= 1 its (from, until) hours.
         transforms: B_1, B_2, ...
         ttl_hours: the views' TTL.
+        serving, push: as on `VersionedEmbedding`.
     """
 
     dims: Sequence[int]
@@ -59,6 +61,8 @@ class Family:
     transforms: Sequence[BackwardTransform] = ()
     ttl_hours: float | None = None
     name: str = "user_embedding"
+    serving: Serving = "materialized"
+    push: bool = False
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(0)
@@ -102,7 +106,14 @@ class Family:
                 )
             )
         ttl = None if self.ttl_hours is None else timedelta(hours=self.ttl_hours)
-        return VersionedEmbedding(self.name, versions=versions, entities=[USER], ttl=ttl)
+        return VersionedEmbedding(
+            self.name,
+            versions=versions,
+            entities=[USER],
+            ttl=ttl,
+            serving=self.serving,
+            push=self.push,
+        )
 
     def write_over(
         self, folder: Path, source: Callable[[EmbeddingVersion], DataSource]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import patch
 
+import numpy as np
 from feast import FeatureStore
 
+from feast_bc.activation import to_micros
 from tests.families import USER, Family, at, offline, online, same
 
 ENTITIES = [1, 2, 3]
@@ -73,4 +76,20 @@ def run(store: FeatureStore, family: Family, folder: Path, steps: Sequence[Step]
             view = f"user_embedding_v{version}"
             expected = [known.value(version, entity, step.hour) for entity in ASKED]
             same(offline(store, view, ASKED, [step.hour] * len(ASKED)), expected)
-            same(online(store, view, ASKED), expected)
+            same(online_at(store, view, step.hour), expected)
+            if known.serving == "on_read":
+                later_reads(store, known, version, step.hour)
+
+
+def online_at(store: FeatureStore, view: str, hour: float) -> list[np.ndarray | None]:
+    """What the online store answers to a read at an hour."""
+    with patch("feast_bc.clock.now", return_value=to_micros(at(hour))):
+        return online(store, view, ASKED)
+
+
+def later_reads(store: FeatureStore, known: Family, version: int, written: float) -> None:
+    """A view that is served on read follows cut-overs and expiry without being materialized."""
+    past = replace(known, rows=[row for row in known.rows if row.hour <= written])
+    for hour in (written + 0.5, written + 3, written + 30):
+        expected = [past.value(version, entity, hour) for entity in ASKED]
+        same(online_at(store, f"user_embedding_v{version}", hour), expected)

@@ -1,0 +1,38 @@
+"""Values of version views as the rows that Feast's online stores return."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from feast import FeatureView
+from feast.infra.online_stores.online_store import OnlineStore
+from feast.protos.feast.types.Value_pb2 import Value as ValueProto
+
+from feast_bc.encoding import encode
+from feast_bc.on_read import Resolved
+from feast_bc.store_readers import is_redis
+
+Row = tuple["datetime | None", "dict[str, ValueProto] | None"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def feast_rows(store: OnlineStore, view: FeatureView, resolved: Resolved) -> list[Row]:
+    """Values as `online_read` returns them: what it would for the view's materialized rows.
+
+    The event timestamp is the instant from which the value holds, as `feast_bc.latest` has it.
+    """
+    (feature,) = (field.name for field in view.features)
+    # What a store answers for an entity without a row.
+    missing: Row = (_EPOCH, {feature: ValueProto()}) if is_redis(type(store)) else (None, None)
+    values = iter(encode(resolved.vectors[resolved.present]))
+    rows = []
+    for found, present, instant in zip(
+        resolved.found.tolist(), resolved.present.tolist(), resolved.instants.tolist(), strict=True
+    ):
+        if not found:
+            rows.append(missing)
+            continue
+        value = ValueProto.FromString(next(values)) if present else ValueProto()
+        rows.append((_EPOCH + timedelta(microseconds=instant), {feature: value}))
+    return rows

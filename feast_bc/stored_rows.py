@@ -1,0 +1,98 @@
+"""Reading vectors from an online store as columns of stored bytes.
+
+What is read is planned by generators that know nothing of stores: they yield a `Request`, are
+sent the rows, and return a result. So one plan serves sync and async reads of every store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from feast_bc.activation import NEVER, Instants
+from feast_bc.vectors import Mask
+
+Positions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One stored view to read.
+
+    Attributes:
+        version: read the native rows of this version; None for the rows of the view itself.
+        value: whether to read vectors too, or timestamps only.
+    """
+
+    version: int | None
+    value: bool = True
+
+
+@dataclass(frozen=True)
+class Request:
+    """Stored views to read for some of the entities, all in one round trip.
+
+    Attributes:
+        wanted: which ones.
+        positions: which of the entities; None for all.
+    """
+
+    wanted: tuple[Wanted, ...]
+    positions: Positions | None = None
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """The rows of one stored view, aligned with the entities that were asked for.
+
+    Attributes:
+        instants: shape `(n,)`, the rows' event timestamps in microseconds; NEVER without a row.
+        values: `n` serialized vectors; None where there is no row, or where only timestamps were
+            asked for.
+    """
+
+    instants: Instants
+    values: Sequence[bytes | None]
+
+    @property
+    def present(self) -> Mask:
+        mask: Mask = self.instants != NEVER
+        return mask
+
+
+_Result = TypeVar("_Result")
+
+Plan = Generator[Request, Sequence[StoredRows], _Result]
+Read = Callable[[Request], Sequence[StoredRows]]
+ReadAsync = Callable[[Request], Awaitable[Sequence[StoredRows]]]
+
+
+def run(plan: Plan[_Result], read: Read) -> _Result:
+    """Carry out a plan."""
+    try:
+        request = next(plan)
+        while True:
+            request = plan.send(read(request))
+    except StopIteration as stop:
+        result: _Result = stop.value
+        return result
+
+
+async def run_async(plan: Plan[_Result], read: ReadAsync) -> _Result:
+    """Carry out a plan without blocking the event loop."""
+    try:
+        request = next(plan)
+        while True:
+            request = plan.send(await read(request))
+    except StopIteration as stop:
+        result: _Result = stop.value
+        return result
+
+
+def take(items: Sequence[_Result], positions: Positions | None) -> Sequence[_Result]:
+    """The items at some positions; all of them for None."""
+    return items if positions is None else [items[i] for i in positions.tolist()]
