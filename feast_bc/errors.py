@@ -56,3 +56,7 @@ class NameCollisionError(FeastBCError, ValueError):
 
 class MaterializationError(FeastBCError):
     """The online store refused values; what was written before stays valid."""
+
+
+class EntityKeyError(FeastBCError, ValueError):
+    """Entity ids do not fit the join keys of a view."""

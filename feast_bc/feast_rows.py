@@ -10,7 +10,7 @@ from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 
 from feast_bc.encoding import encode
 from feast_bc.on_read import Resolved
-from feast_bc.store_readers import is_redis
+from feast_bc.readers import is_redis
 
 Row = tuple["datetime | None", "dict[str, ValueProto] | None"]
 
@@ -24,7 +24,7 @@ def feast_rows(store: OnlineStore, view: FeatureView, resolved: Resolved) -> lis
     """
     (feature,) = (field.name for field in view.features)
     # What a store answers for an entity without a row.
-    missing: Row = (_EPOCH, {feature: ValueProto()}) if is_redis(type(store)) else (None, None)
+    missing: Row = (_EPOCH, {feature: ValueProto()}) if is_redis(store) else (None, None)
     values = iter(encode(resolved.vectors[resolved.present]))
     rows = []
     for found, present, instant in zip(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -22,7 +23,6 @@ from feast.repo_config import RepoConfig
 from feast.utils import compute_non_entity_date_range
 
 from feast_bc.activation import active_at, to_micros
-from feast_bc.errors import ProviderError
 from feast_bc.historical import (
     EVENT_TIMESTAMP,
     HistoricalRetrieval,
@@ -174,11 +174,10 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         self, config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Any
     ) -> None:
         if _is_version_view(feature_view):
-            raise ProviderError(
-                f"{feature_view.name!r} is a version view and has no table of its own to "
-                "write to. Write native vectors to the batch source of their version: "
-                f"{feature_view.batch_source.members[0].source.name}."
-            )
+            # Rows of a version are native vectors: they go where its publisher keeps them.
+            native = feature_view.batch_source.members[0].source
+            feature_view = copy.copy(feature_view)
+            feature_view.batch_source = native
         super().offline_write_batch(config, feature_view, table, progress)
 
     def _changed_values(

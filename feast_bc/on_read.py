@@ -91,11 +91,13 @@ def resolve(
     first = candidates[: _affordable(candidates, count)]
     rest = candidates[len(first) :]
     timestamps = [*rest, *others] if instants else others
+    needed = instants or source.ttl is not None
     rows = yield Request(
         (
             *(Wanted(member.version) for member in first),
             *(Wanted(member.version, value=False) for member in timestamps),
-        )
+        ),
+        instants=needed,
     )
     state = _State(source, count, now)
     for member, read in zip(first, rows, strict=False):
@@ -109,7 +111,7 @@ def resolve(
             some |= state.natives[member.version].present
         left = left[some[left]]
     if rest and len(left):
-        rows = yield Request(tuple(Wanted(member.version) for member in rest), left)
+        rows = yield Request(tuple(Wanted(member.version) for member in rest), left, needed)
         for member, read in zip(rest, rows, strict=True):
             state.take(member, read, left)
     return state.resolved()
@@ -138,6 +140,9 @@ class _State:
     def take(self, member: EmbeddingVersion, rows: StoredRows, positions: Positions | None) -> None:
         """Give the entities at `positions` that have no value yet this version's."""
         source = self.source
+        if positions is None and self.winner.size and (self.winner != NONE).all():
+            self.date(member, rows)  # newer versions gave all values
+            return
         where = np.arange(len(self.winner)) if positions is None else positions
         of = f"{source.embedding} version {member.version} in the online store"
         native, present = decode(rows.values, member.dim, of=of)

@@ -14,9 +14,8 @@ from feast_bc import clock
 from feast_bc.errors import ProviderError
 from feast_bc.feast_rows import Row, feast_rows
 from feast_bc.on_read import resolve
-from feast_bc.redis_views import read_views, read_views_async
+from feast_bc.readers import is_redis, reader_for
 from feast_bc.source import native_name
-from feast_bc.store_readers import is_redis, reader
 from feast_bc.stored_rows import run, run_async
 from feast_bc.stored_views import is_on_read, native_view, version_source, views_to_write
 
@@ -34,7 +33,7 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
         if not is_on_read(table):
             return super().online_read(config, table, entity_keys, requested_features)  # type: ignore[no-any-return]
         plan = resolve(table.batch_source, len(entity_keys), clock.now())
-        return feast_rows(self, table, run(plan, reader(self, config, table, entity_keys).read))
+        return feast_rows(self, table, run(plan, reader_for(self, config, table, entity_keys).read))
 
     async def online_read_async(
         self,
@@ -48,13 +47,15 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
                 config, table, entity_keys, requested_features
             )
         plan = resolve(table.batch_source, len(entity_keys), clock.now())
-        read = reader(self, config, table, entity_keys).read_async
+        read = reader_for(self, config, table, entity_keys).read_async
         return feast_rows(self, table, await run_async(plan, read))
 
     def _read_features_per_fv(self, config: RepoConfig, grouped_refs: Any, *rest: Any) -> None:
         if not any(is_on_read(view) for view, _ in grouped_refs):
             super()._read_features_per_fv(config, grouped_refs, *rest)
-        elif is_redis(type(self)):
+        elif is_redis(self):
+            from feast_bc.redis_views import read_views
+
             read_views(self, config, grouped_refs, *rest)
         else:
             # Feast's own loop over `online_read`; a store's override of it reads tables itself.
@@ -65,7 +66,9 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
     ) -> None:
         if not any(is_on_read(view) for view, _ in grouped_refs):
             await super()._read_features_per_fv_async(config, grouped_refs, *rest)
-        elif is_redis(type(self)):
+        elif is_redis(self):
+            from feast_bc.redis_views import read_views_async
+
             await read_views_async(self, config, grouped_refs, *rest)
         else:
             await OnlineStore._read_features_per_fv_async(self, config, grouped_refs, *rest)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import pandas as pd
 from feast import Entity, FeatureStore, FeatureView
 from feast.base_feature_view import BaseFeatureView
 from feast.data_source import DataSource
@@ -20,9 +22,11 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.compute_engine import BackwardCompatibleComputeEngine
 from feast_bc.errors import NameCollisionError
+from feast_bc.fresh_vectors import write_fresh
 from feast_bc.offline_store import backward_compatible
 from feast_bc.online_store import on_read_capable
 from feast_bc.source import BackwardCompatibleSource
+from feast_bc.stored_views import version_source
 
 
 class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
@@ -57,6 +61,22 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             if not inner.applies_materialization:
                 self._batch_engine = BackwardCompatibleComputeEngine(inner)
         return self._batch_engine
+
+    def ingest_df(
+        self, feature_view: FeatureView, df: pd.DataFrame, field_mapping: Any = None
+    ) -> None:
+        if version_source(feature_view) is None:
+            super().ingest_df(feature_view, df, field_mapping)
+        elif self.online_store is not None:
+            write_fresh(self.online_store, self.repo_config, feature_view, df)
+
+    async def ingest_df_async(
+        self, feature_view: FeatureView, df: pd.DataFrame, field_mapping: Any = None
+    ) -> None:
+        if version_source(feature_view) is None:
+            await super().ingest_df_async(feature_view, df, field_mapping)
+        else:
+            await asyncio.to_thread(self.ingest_df, feature_view, df)
 
     def offline_write_batch(
         self, config: RepoConfig, feature_view: FeatureView, data: Any, progress: Any

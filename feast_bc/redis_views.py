@@ -16,11 +16,10 @@ from feast.repo_config import RepoConfig
 from feast_bc import clock
 from feast_bc.feast_rows import Row, feast_rows
 from feast_bc.on_read import resolve
-from feast_bc.store_readers import RedisReader, hmget_async, reader
+from feast_bc.readers import reader_for
+from feast_bc.redis_reader import Commands, RedisReader, Replies, hmget_async
 from feast_bc.stored_views import is_on_read
 
-Commands = list[tuple[bytes, list["str | bytes"]]]
-Replies = Sequence[Sequence["bytes | None"]]
 Rounds = Generator[Commands, Replies, list[Row]]
 """Yields the HMGETs of one round trip, is sent their replies, returns the rows."""
 
@@ -108,7 +107,7 @@ class _Views:
 def _on_read(
     store: Any, config: RepoConfig, view: FeatureView, _features: list[str], keys: Sequence[Any]
 ) -> Rounds:
-    source = reader(store, config, view, keys)
+    source = reader_for(store, config, view, keys)
     assert isinstance(source, RedisReader)  # noqa: S101 - the store is Redis
     plan = resolve(view.batch_source, len(keys), clock.now())
     request = next(plan)

@@ -24,12 +24,14 @@ class Wanted:
     """One stored view to read.
 
     Attributes:
-        version: read the native rows of this version; None for the rows of the view itself.
+        version: which version's rows; None for the rows of the view that is read.
+        native: that version's native rows, or else the values of its view.
         value: whether to read vectors too, or timestamps only.
     """
 
     version: int | None
     value: bool = True
+    native: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,12 @@ class Request:
     Attributes:
         wanted: which ones.
         positions: which of the entities; None for all.
+        instants: whether timestamps are needed beside vectors; a direct reader then saves them.
     """
 
     wanted: tuple[Wanted, ...]
     positions: Positions | None = None
+    instants: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class StoredRows:
     """The rows of one stored view, aligned with the entities that were asked for.
 
     Attributes:
-        instants: shape `(n,)`, the rows' event timestamps in microseconds; NEVER without a row.
+        instants: shape `(n,)`, the rows' event timestamps in microseconds; NEVER without a row,
+            and where timestamps were not needed.
         values: `n` serialized vectors; None where there is no row, or where only timestamps were
             asked for.
     """

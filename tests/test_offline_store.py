@@ -266,11 +266,14 @@ def test_field_mapping_and_created_timestamp(tmp_path: Path) -> None:
     assert table["embedding"].to_pylist() == [[1.0, 2.0]]
 
 
-def test_version_views_take_no_offline_writes(store: FeatureStore) -> None:
-    view = store.get_feature_view("user_embedding_v0")
-    provider = store._get_provider()
-    with pytest.raises(ProviderError, match=r"user_embedding_v0.*no table of its own"):
-        provider.offline_write_batch(store.config, view, pa.table({"user_id": [1]}), None)
+def test_offline_writes_go_to_the_native_source(store: FeatureStore) -> None:
+    frame = pd.DataFrame({"user_id": [77], "event_timestamp": [at(2)]})
+    frame["embedding"] = [np.array([7, 8], np.float32)]
+    store.write_to_offline_store("user_embedding_v0", frame)
+    table = store.get_historical_features(
+        entity_df([(77, 3)]), ["user_embedding_v0:embedding"]
+    ).to_arrow()
+    assert table["embedding"].to_pylist() == [[7.0, 8.0]]
 
 
 def test_schema_of_a_view(store: FeatureStore) -> None:

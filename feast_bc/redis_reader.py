@@ -1,0 +1,69 @@
+"""Reading columns of vectors from Feast's Redis online store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from feast.infra.online_stores.helpers import _mmh3
+from feast.repo_config import RepoConfig
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from feast_bc.activation import NEVER, Instants
+from feast_bc.store_reader import StoreReader
+from feast_bc.stored_rows import Request, StoredRows, take
+
+Commands = list[tuple[bytes, list["str | bytes"]]]
+Replies = Sequence[Sequence["bytes | None"]]
+
+
+class RedisReader(StoreReader):
+    """One HMGET per entity, all in one pipeline: an entity's versions share one Redis hash."""
+
+    def read(self, request: Request) -> list[StoredRows]:
+        return self.rows(request, self.store._read_hash_fields(self.config, self.commands(request)))
+
+    async def read_async(self, request: Request) -> list[StoredRows]:
+        replies = await hmget_async(self.store, self.config, self.commands(request))
+        return self.rows(request, replies)
+
+    def commands(self, request: Request) -> Commands:
+        """The key and fields of each HMGET."""
+        fields: list[str | bytes] = []
+        for wanted in request.wanted:
+            name = self.name(wanted)
+            if request.instants or not wanted.value:
+                fields.append(f"_ts:{name}")
+            if wanted.value:
+                fields.append(_mmh3(f"{name}:{self.feature}"))
+        return [(key, fields) for key in take(self.keys, request.positions)]
+
+    def rows(self, request: Request, replies: Replies) -> list[StoredRows]:
+        """The replies to `commands` as columns."""
+        nothing: tuple[bytes | None, ...] = (None,) * len(replies)
+        columns = iter(zip(*replies, strict=True) if replies else ())
+        rows = []
+        for wanted in request.wanted:
+            stamps = next(columns, ()) if request.instants or not wanted.value else nothing
+            values = next(columns, ()) if wanted.value else nothing
+            rows.append(StoredRows(_instants(stamps), values))
+        return rows
+
+
+async def hmget_async(store: Any, config: RepoConfig, commands: Commands) -> Replies:
+    """The async twin of `RedisOnlineStore._read_hash_fields`."""
+    client = await store._get_client_async(config.online_store)
+    async with client.pipeline(transaction=False) as pipe:
+        for key, fields in commands:
+            pipe.hmget(key, fields)
+        replies: Replies = await pipe.execute()
+    return replies
+
+
+def _instants(stamps: Sequence[bytes | None]) -> Instants:
+    """Stored timestamps in microseconds; many rows share one."""
+    micros = {
+        s: NEVER if s is None else Timestamp.FromString(s).ToMicroseconds() for s in set(stamps)
+    }
+    return np.array([micros[stamp] for stamp in stamps], np.int64)
