@@ -5,8 +5,10 @@ from feast_bc.artifact import TransformRef, load_artifact, save_artifact
 from feast_bc.catalog import EmbeddingCatalog
 from feast_bc.errors import FeastBCError
 from feast_bc.holdout import Holdout
+from feast_bc.online_vectors import OnlineVectors, online_vectors, online_vectors_async
 from feast_bc.provider import BackwardCompatibleProvider
 from feast_bc.source import BackwardCompatibleSource
+from feast_bc.switch_serving import drop_serving, prepare_serving
 from feast_bc.transforms import (
     AffineTransform,
     BackwardTransform,
@@ -28,10 +30,15 @@ __all__ = [
     "FeastBCError",
     "Holdout",
     "MLPTransform",
+    "OnlineVectors",
     "TransformRef",
     "TruncationTransform",
     "VersionedEmbedding",
     "compose",
+    "drop_serving",
     "load_artifact",
+    "online_vectors",
+    "online_vectors_async",
+    "prepare_serving",
     "save_artifact",
 ]

@@ -34,7 +34,7 @@ from feast_bc.source import BackwardCompatibleSource
 from feast_bc.versions import EmbeddingVersion
 
 # Before every event; pandas cannot hold earlier instants in nanoseconds.
-_BEGINNING = datetime(1700, 1, 1, tzinfo=timezone.utc)
+BEGINNING = datetime(1700, 1, 1, tzinfo=timezone.utc)
 
 
 class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
@@ -90,7 +90,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
                 data_source,
                 join_key_columns,
                 feature_name_columns,
-                start_date or _BEGINNING,
+                start_date or BEGINNING,
                 end_date or datetime.now(timezone.utc),
             )
         return super().pull_all_from_table_or_query(
@@ -207,7 +207,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         feature: str,
         join_keys: list[str],
         *,
-        start: datetime = _BEGINNING,
+        start: datetime = BEGINNING,
         end: datetime,
     ) -> pa.Table:
         """A source's latest row per entity in a window, as `feast_bc.latest` takes them."""

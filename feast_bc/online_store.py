@@ -149,7 +149,7 @@ def _abandoned(
     registered = FeatureStore(config=config).list_feature_views()
     for view in [*kept, *registered]:
         source = version_source(view)
-        if source is not None and view.name not in gone:
+        if source is not None and source.on_read and view.name not in gone:
             for member in source.members:
                 natives.pop(native_name(source.embedding, member.version), None)
     return list(natives.values())

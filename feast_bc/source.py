@@ -114,6 +114,12 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         source.last_updated_timestamp = self.last_updated_timestamp
         return source
 
+    def with_serving(self, serving: Serving) -> BackwardCompatibleSource:
+        """The same source with another serving."""
+        source = self.of_version(self.version)
+        source.serving = check_serving(serving)
+        return source
+
     def native(self, version: int) -> BackwardCompatibleSource:
         """A source with the native vectors of one version >= j and nothing else, at any age."""
         (member,) = (m for m in self.members if m.version == version)
