@@ -4,6 +4,7 @@ from feast_bc.activation import Activation
 from feast_bc.artifact import TransformRef, load_artifact, save_artifact
 from feast_bc.catalog import EmbeddingCatalog
 from feast_bc.errors import FeastBCError
+from feast_bc.historical_vectors import HistoricalVectors, historical_vectors
 from feast_bc.holdout import Holdout
 from feast_bc.online_vectors import OnlineVectors, online_vectors, online_vectors_async
 from feast_bc.provider import BackwardCompatibleProvider
@@ -28,6 +29,7 @@ __all__ = [
     "EmbeddingCatalog",
     "EmbeddingVersion",
     "FeastBCError",
+    "HistoricalVectors",
     "Holdout",
     "MLPTransform",
     "OnlineVectors",
@@ -36,6 +38,7 @@ __all__ = [
     "VersionedEmbedding",
     "compose",
     "drop_serving",
+    "historical_vectors",
     "load_artifact",
     "online_vectors",
     "online_vectors_async",

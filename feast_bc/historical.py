@@ -89,6 +89,15 @@ class HistoricalRetrieval:
             keys.update(dict.fromkeys(entity_columns(view)))
         return list(keys)
 
+    @property
+    def vector_dims(self) -> dict[str, int]:
+        """The dimension of each result column with vectors of a version view."""
+        return {
+            _column(ref, full=self._full_feature_names): view.batch_source.dim
+            for ref in self._refs
+            if (view := self._view(ref)) is not None
+        }
+
     def with_entity_df(self, entity_df: pd.DataFrame, join: Join, *, one_by_one: bool) -> pa.Table:
         """Resolve the requested features for the rows of a dataframe, in their order.
 

@@ -162,6 +162,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             config=config,
             full_feature_names=full_feature_names,
             on_demand_feature_views=on_demand,
+            vector_dims=retrieval.vector_dims,
             metadata=RetrievalMetadata(
                 features=list(feature_refs),
                 keys=retrieval.join_keys,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +27,7 @@ class BackwardCompatibleRetrievalJob(RetrievalJob):  # type: ignore[misc]
         full_feature_names: whether columns are called `view__feature`.
         on_demand_feature_views: computed by Feast on top of the table.
         metadata: what was asked for.
+        vector_dims: the dimension of each column that holds vectors of a version view.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class BackwardCompatibleRetrievalJob(RetrievalJob):  # type: ignore[misc]
         full_feature_names: bool = False,
         on_demand_feature_views: Sequence[OnDemandFeatureView] = (),
         metadata: RetrievalMetadata | None = None,
+        vector_dims: Mapping[str, int] | None = None,
     ) -> None:
         self._evaluate = evaluate
         self._config = config
         self._full_feature_names = full_feature_names
         self._on_demand_feature_views = list(on_demand_feature_views)
         self._metadata = metadata
+        self.vector_dims = dict(vector_dims or {})
 
     @property
     def full_feature_names(self) -> bool:
