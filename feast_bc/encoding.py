@@ -8,6 +8,7 @@ little-endian float32 values. A null vector is an empty `Value`: no bytes at all
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ NULL = b""
 _LITTLE_ENDIAN = np.dtype("<f4")
 
 
+@lru_cache(maxsize=256)
 def prefix(dim: int) -> bytes:
     """The bytes that precede the floats in every stored vector of dimension `dim`."""
     zeros: bytes = ValueProto(float_list_val=FloatList(val=[0.0] * dim)).SerializeToString()

@@ -245,29 +245,31 @@ def effective_instants(
     """
     effective = np.full(winner.shape, NEVER, np.int64)
     depends_on_plan = np.zeros(winner.shape, bool)
+    oldest = int(winner.min(initial=source.members[-1].version))
+    for native in natives:
+        np.copyto(effective, native.instant, where=winner == native.member.version)
+        if native.member.version > source.version:
+            depends_on_plan |= native.present
     for native in natives:
         member = native.member
-        effective[winner == member.version] = native.instant[winner == member.version]
-        depends_on_plan |= native.present & (member.version > source.version)
-    for native in natives:
-        member = native.member
-        passed_over = native.present & (winner < member.version)
-        # A row without a vector ends the previous value when it arrives.
-        _raise_to(effective, native.instant, passed_over & ~native.has_vector)
-        if source.ttl is not None:
-            expiry = native.instant + _ttl(source) + 1
-            _raise_to(effective, expiry, passed_over & (expiry <= until))
+        if member.version > oldest:
+            passed_over = native.present & (winner < member.version)
+            # A row without a vector ends the previous value when it arrives.
+            _raise_to(effective, native.instant, passed_over & ~native.has_vector)
+            if source.ttl is not None:
+                expiry = native.instant + _ttl(source) + 1
+                _raise_to(effective, expiry, passed_over & (expiry <= until))
         boundary = last_boundary(member.activations, until)
         if member.version != source.version and boundary is not None:
-            _raise_to(effective, np.full_like(effective, boundary), native.present)
+            _raise_to(effective, boundary, native.present)
     if source.last_updated_timestamp is not None:
         # Until the registry learned of a cut-over, rows were written under the older plan.
         applied = min(to_micros(source.last_updated_timestamp), until)
-        _raise_to(effective, np.full_like(effective, applied), depends_on_plan)
+        _raise_to(effective, applied, depends_on_plan)
     return effective
 
 
-def _raise_to(effective: Instants, floor: Instants, where: Mask) -> None:
+def _raise_to(effective: Instants, floor: Instants | int, where: Mask) -> None:
     np.maximum(effective, floor, out=effective, where=where)
 
 

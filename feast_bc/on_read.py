@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -44,18 +45,14 @@ class Resolved:
     instants: Instants
 
 
-@dataclass
 class _Natives:
     """`feast_bc.latest.NativeRows` of one version, filled as it is read."""
 
-    member: EmbeddingVersion
-    instant: Instants
-    has_vector: Mask
-
-    @property
-    def present(self) -> Mask:
-        mask: Mask = self.instant != NEVER
-        return mask
+    def __init__(self, member: EmbeddingVersion, instant: Instants, has_vector: Mask) -> None:
+        self.member = member
+        self.instant = instant
+        self.present: Mask = instant != NEVER
+        self.has_vector = has_vector
 
 
 def resolve(
@@ -73,21 +70,9 @@ def resolve(
         DimensionError, InvalidVectorsError: a stored vector is not what its version promises.
         ArtifactError: a transformation cannot be loaded.
     """
-    at = np.array([now])
-    # A version whose time is over, or has not come, gives no values.
-    candidates = [
-        member
-        for member in reversed(source.members)
-        if member.version == source.version or active_at(member.activations, at)[0]
-    ]
-    # Its rows still tell when an older version's value came back.
-    others = [
-        member
-        for member in source.newer_members
-        if instants
-        and member not in candidates
-        and last_boundary(member.activations, now) is not None
-    ]
+    candidates, others = _members(source, now)
+    if not instants:
+        others = []
     first = candidates[: _affordable(candidates, count)]
     rest = candidates[len(first) :]
     timestamps = [*rest, *others] if instants else others
@@ -117,10 +102,24 @@ def resolve(
     return state.resolved()
 
 
+def _members(
+    source: BackwardCompatibleSource, now: int
+) -> tuple[list[EmbeddingVersion], list[EmbeddingVersion]]:
+    """The versions that may give values at an instant, newest first, and those that once did."""
+    at = np.array([now])
+    candidates, others = [], []
+    for member in reversed(source.members):
+        if member.version == source.version or active_at(member.activations, at)[0]:
+            candidates.append(member)
+        elif last_boundary(member.activations, now) is not None:
+            others.append(member)  # its rows tell when an older version's value came back
+    return candidates, others
+
+
 def _affordable(candidates: Sequence[EmbeddingVersion], count: int) -> int:
     """How many of the candidates, newest first, are read at once: one at least."""
-    size = np.cumsum([4 * member.dim * count for member in candidates])
-    return max(1, int(np.searchsorted(size, _BYTES_AT_ONCE, side="right")))
+    sizes = accumulate(4 * member.dim * count for member in candidates)
+    return max(1, sum(size <= _BYTES_AT_ONCE for size in sizes))
 
 
 class _State:
@@ -140,24 +139,32 @@ class _State:
     def take(self, member: EmbeddingVersion, rows: StoredRows, positions: Positions | None) -> None:
         """Give the entities at `positions` that have no value yet this version's."""
         source = self.source
-        if positions is None and self.winner.size and (self.winner != NONE).all():
+        before = self.winner if positions is None else self.winner[positions]
+        waiting = before == NONE
+        if positions is None and not waiting.any():
             self.date(member, rows)  # newer versions gave all values
             return
-        where = np.arange(len(self.winner)) if positions is None else positions
         of = f"{source.embedding} version {member.version} in the online store"
         native, present = decode(rows.values, member.dim, of=of)
         natives = _Natives(member, rows.instants, present)
-        wins = usable(source, natives, self.now) & (self.winner[where] == NONE)
-        if wins.any():
-            vectors = native if wins.all() else native[wins]
-            if member.version != source.version:
-                vectors = source.chain_from(member.version).apply(vectors)
-            self.vectors[where[wins]] = vectors
-            self.winner[where[wins]] = member.version
         if positions is None:
             self.natives[member.version] = natives
         elif member.version in self.natives:
-            self.natives[member.version].has_vector[where] = present
+            self.natives[member.version].has_vector[positions] = present
+        wins = usable(source, natives, self.now) & waiting
+        if not wins.any():
+            return
+        everyone = positions is None and bool(wins.all())
+        vectors = native if everyone else native[wins]
+        if member.version != source.version:
+            vectors = source.chain_from(member.version).apply(vectors)
+        if everyone:
+            self.vectors = np.ascontiguousarray(vectors)
+            self.winner.fill(member.version)
+            return
+        where = np.flatnonzero(wins) if positions is None else positions[wins]
+        self.vectors[where] = vectors
+        self.winner[where] = member.version
 
     def resolved(self) -> Resolved:
         found = np.zeros(len(self.winner), bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source i
 )
 from feast.repo_config import RegistryConfig
 
+from feast_bc import online_vectors
 from feast_bc.errors import ProviderError
-from tests.families import EXAMPLE, USER, at, online, same
+from feast_bc.serving import Serving
+from tests.families import EXAMPLE, USER, Row, at, make_store, online, same
 
 ASKED = [(1, 2.0), (2, 6.0), (1, 6.0), (3, 6.0), (9, 6.0)]
 
@@ -128,3 +131,35 @@ def test_a_saved_dataset_needs_file_storage(store: FeatureStore) -> None:
         store.create_saved_dataset(
             job, name="set", storage=SavedDatasetPostgreSQLStorage(table_ref="training_set")
         )
+
+
+@pytest.mark.parametrize("serving", ["materialized", "on_read"])
+def test_as_online_store(serving: Serving, server: dict[str, Any], tmp_path: Path) -> None:
+    """A store without a direct reader: everything goes through its own `online_read`."""
+    settings = {k: server[k] for k in ("host", "port", "user")}
+    with psycopg.connect(**settings, dbname=server["database"], autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    family = replace(EXAMPLE, serving=serving, push=True)
+    store = make_store(tmp_path, online={"type": "postgres", **server})
+    store.apply([USER, *family.write(tmp_path).feature_views().values()])
+    store.materialize(at(0), at(6))
+    users = [1, 2, 3, 9]
+    pushed = Row(1, 9, 7, (1, 1, 1))
+    for known in (family, replace(family, rows=[*family.rows, pushed])):
+        for version in (0, 1):
+            view = f"user_embedding_v{version}"
+            values = [known.value(version, user, 8) for user in users]
+            same(online(store, view, users), values)
+            vectors, present = online_vectors(store, view, users)
+            same([v if p else None for v, p in zip(vectors, present, strict=True)], values)
+        fresh = pd.DataFrame(
+            {"user_id": [9], "event_timestamp": [at(7)], "embedding": [[1.0, 1.0, 1.0]]}
+        )
+        store.push("user_embedding_v1_push", fresh)
+    store._get_provider().online_store._conn.close()  # Feast leaves it open
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+    with psycopg.connect(**settings, dbname=server["database"]) as connection:
+        found = [name for (name,) in connection.execute(tables)]
+    suffix = "_native" if serving == "on_read" else ""
+    assert found == [f"test_user_embedding_v{version}{suffix}" for version in (0, 1)]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import requests
 
-from tests.integration.repo import Repo
+from tests.integration.repo import COMPUTED, Repo
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,65 @@ def test_serve(repo: Repo) -> None:
     np.testing.assert_allclose(vectors["values"][:2], expected[[2, 0]], rtol=1e-5, atol=1e-6)
     assert vectors["values"][2] is None
     assert vectors["statuses"] == ["PRESENT", "PRESENT", "NOT_FOUND"]
+
+
+def test_serve_on_read(tmp_path: Path) -> None:
+    """Native vectors only; a pushed one and a rollback show at once, through the real commands."""
+    repo = Repo(tmp_path)
+    definitions = repo.folder / "definitions.py"
+    options = 'entities=[user], serving="on_read", push=True'
+    definitions.write_text(definitions.read_text().replace("entities=[user]", options))
+    repo.publish(0)
+    repo.publish(1, active=True)
+    repo.feast("apply")
+    repo.feast("materialize", "2025-12-01T00:00:00", "2026-03-15T00:00:00")
+    expected = repo.expected("user_embedding", view=0, newest=1)
+    fresh = np.arange(3, dtype=np.float32)
+    with running(repo, "serve", health="/health") as address:
+
+        def ask() -> dict[str, list[object]]:
+            answer = requests.post(
+                address + "/get-online-features",
+                json={
+                    "features": ["user_embedding_v0:embedding", "item_embedding_v1:embedding"],
+                    "entities": {"user_id": [3, 1, 99], "item_id": ["a", "b", "a"]},
+                    "full_feature_names": True,
+                },
+                timeout=30,
+            ).json()
+            names = answer["metadata"]["feature_names"]
+            items = answer["results"][names.index("item_embedding_v1__embedding")]["values"]
+            np.testing.assert_allclose(items, repo.vectors["item_embedding", 1][[0, 1, 0]])
+            vectors: dict[str, list[object]] = answer["results"][
+                names.index("user_embedding_v0__embedding")
+            ]
+            return vectors
+
+        vectors = ask()
+        np.testing.assert_allclose(vectors["values"][:2], expected[[2, 0]], rtol=1e-5, atol=1e-6)
+        assert vectors["statuses"] == ["PRESENT", "PRESENT", "NOT_FOUND"]
+        requests.post(
+            address + "/push",
+            json={
+                "push_source_name": "user_embedding_v1_push",
+                "df": {
+                    "user_id": [99],
+                    "event_timestamp": ["2026-03-20T00:00:00+00:00"],
+                    "embedding": [fresh.tolist()],
+                },
+                "to": "online",
+            },
+            timeout=30,
+        ).raise_for_status()
+        pushed = repo.catalog.transform("user_embedding", 1).apply(fresh[None])
+        np.testing.assert_allclose(ask()["values"][2], pushed[0], rtol=1e-5, atol=1e-6)
+    repo.catalog.rollback("user_embedding", at=COMPUTED[2])
+    repo.feast("apply")
+    with running(repo, "serve", health="/health") as address:
+        vectors = ask()
+    native = repo.vectors["user_embedding", 0]
+    np.testing.assert_allclose(vectors["values"][:2], native[[2, 0]], rtol=1e-6)
+    assert vectors["values"][2] is None
 
 
 def test_ui_shows_the_views_and_their_lineage(repo: Repo) -> None:
