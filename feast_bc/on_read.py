@@ -24,7 +24,7 @@ from feast_bc.versions import EmbeddingVersion
 
 # Versions whose vectors together stay below this size are all read at once: a second round trip
 # costs more than so many bytes do.
-_BYTES_AT_ONCE = 2**16
+_BYTES_AT_ONCE = 2**13
 
 
 @dataclass(frozen=True)

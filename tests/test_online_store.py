@@ -156,7 +156,7 @@ def test_online_equals_offline_equals_the_rule_with_sqlite(data: st.DataObject) 
 
 
 @settings(max_examples=100)
-@given(data=st.data(), at_once=st.sampled_from([0, 2**16]))
+@given(data=st.data(), at_once=st.sampled_from([0, 2**13]))
 def test_online_equals_offline_equals_the_rule_with_redis(
     redis_store: dict[str, object], redis_address: str, data: st.DataObject, at_once: int
 ) -> None:
