@@ -7,46 +7,31 @@ and transformed here.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from feast import FeatureView, Field
+from feast import FeatureView
 from feast.errors import FeastEntityDFMissingColumnsError
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
-from feast.types import Array, Float32
 from feast.utils import _parse_feature_ref
 
+from feast_bc.activation import Instants
 from feast_bc.errors import ProviderError
+from feast_bc.helper import Helper, entity_columns
 from feast_bc.latest import micros
-from feast_bc.resolution import Winners, values, winners
+from feast_bc.native_rows import NO_ROW, NativeRows, RowNumbers
+from feast_bc.parquet_rows import ParquetRows, connect, files
+from feast_bc.resolution import counting, view_values, winners
 from feast_bc.source import BackwardCompatibleSource
-from feast_bc.versions import EmbeddingVersion
+from feast_bc.vectors import Mask
 
 EVENT_TIMESTAMP = "event_timestamp"
 _ROW = "__feast_bc_row"
 
 Join = Callable[[Sequence[FeatureView], list[str], "pd.DataFrame | str"], pa.Table]
 """(views, refs, entity_df) -> the inner store's point-in-time join, with full feature names."""
-
-
-@dataclass(frozen=True)
-class Helper:
-    """A feature view over the native vectors of one version, for the duration of one retrieval."""
-
-    view: FeatureView
-    feature: str
-
-    @property
-    def ref(self) -> str:
-        return f"{self.view.name}:{self.feature}"
-
-    @property
-    def column(self) -> str:
-        return f"{self.view.name}__{self.feature}"
 
 
 class HistoricalRetrieval:
@@ -69,17 +54,17 @@ class HistoricalRetrieval:
         self._views = list(feature_views)
         self._refs = list(feature_refs)
         self._helpers: dict[tuple[object, ...], Helper] = {}
-        self._helpers_of = {
-            view.projection.name_to_use(): self._helpers_for(view)
-            for view in self._views
-            if isinstance(view.batch_source, BackwardCompatibleSource)
-        }
+        self._sources: dict[str, BackwardCompatibleSource] = {}
+        self._helpers_of: dict[str, dict[int, Helper]] = {}
+        for view in self._views:
+            if isinstance(view.batch_source, BackwardCompatibleSource):
+                name = view.projection.name_to_use()
+                self._sources[name] = view.batch_source
+                self._helpers_of[name] = self._helpers_for(view)
 
     @property
-    def inner_views(self) -> list[FeatureView]:
-        """What the inner store is asked for: other views as they are, and the helpers."""
-        others = [v for v in self._views if v.projection.name_to_use() not in self._helpers_of]
-        return others + [helper.view for helper in self._helpers.values()]
+    def _other_views(self) -> list[FeatureView]:
+        return [v for v in self._views if v.projection.name_to_use() not in self._sources]
 
     @property
     def join_keys(self) -> list[str]:
@@ -98,7 +83,15 @@ class HistoricalRetrieval:
             if (view := self._view(ref)) is not None
         }
 
-    def with_entity_df(self, entity_df: pd.DataFrame, join: Join, *, one_by_one: bool) -> pa.Table:
+    def with_entity_df(
+        self,
+        entity_df: pd.DataFrame,
+        join: Join,
+        *,
+        one_by_one: bool = False,
+        through_parquet: bool = False,
+        filter_by_created_timestamp: bool = False,
+    ) -> pa.Table:
         """Resolve the requested features for the rows of a dataframe, in their order.
 
         The inner store sees every combination of keys and timestamp once; the result is spread
@@ -109,6 +102,8 @@ class HistoricalRetrieval:
             entity_df: the entity dataframe.
             join: asks the inner store.
             one_by_one: ask for one view at a time.
+            through_parquet: join native rows in local parquet files here, without their vectors.
+            filter_by_created_timestamp: Feast's option, for `through_parquet`.
 
         Raises:
             FeastEntityDFMissingColumnsError: a join key is missing.
@@ -123,14 +118,26 @@ class HistoricalRetrieval:
         asked = entity_df[self.join_keys].assign(**{EVENT_TIMESTAMP: entity_df[timestamp]})
         distinct, code = _distinct(asked)
 
-        batches = [[view] for view in self.inner_views] if one_by_one else [self.inner_views]
-        joined: dict[str, pa.ChunkedArray] = {}
-        for views in batches if len(distinct) else []:
-            joined.update(self._ask(views, distinct, join))
         instants = micros(pa.chunked_array(pa.array(distinct[EVENT_TIMESTAMP])))
+        natives: dict[str, NativeRows] = {}
+        if through_parquet and len(distinct):
+            natives = self._join_parquet(
+                distinct,
+                instants,
+                code,
+                filter_by_created_timestamp=filter_by_created_timestamp,
+            )
+        heavy = [helper for helper in self._helpers.values() if helper.view.name not in natives]
+        views = self._other_views + [helper.view for helper in heavy]
+        batches = [[view] for view in views] if one_by_one else [views] if views else []
+        joined: dict[str, pa.ChunkedArray] = {}
+        for batch in batches if len(distinct) else []:
+            joined.update(self._ask(batch, distinct, join))
+        natives |= {helper.view.name: helper.native_rows(joined, code) for helper in heavy}
+        instants = instants[code]
         result = pa.Table.from_pandas(entity_df, preserve_index=False)
-        for name, column in self._features(joined, instants).items():
-            result = result.append_column(name, _spread(column, code))
+        for name, column in self._features(joined, natives, instants, code).items():
+            result = result.append_column(name, column)
         return result
 
     def _ask(
@@ -151,6 +158,47 @@ class HistoricalRetrieval:
             if name not in {*rows.columns, _ROW}
         }
 
+    def _join_parquet(
+        self,
+        distinct: pd.DataFrame,
+        instants: Instants,
+        code: RowNumbers,
+        *,
+        filter_by_created_timestamp: bool,
+    ) -> dict[str, NativeRows]:
+        """The native rows of every helper over local parquet files, one per entry of `code`.
+
+        Newest versions first: an older one is only joined for rows that no newer one has taken.
+        """
+        entities = pa.Table.from_pandas(distinct, preserve_index=False)
+        undecided = {name: np.ones(len(distinct), bool) for name in self._helpers_of}
+        natives = {}
+        with connect() as connection:
+            for helper in sorted(self._helpers.values(), key=lambda h: -h.member.version):
+                member = helper.member
+                if not files(connection, member.source):
+                    continue
+                counts = {
+                    name: undecided[name] & counting(self._sources[name], member, instants)
+                    for name, helpers in self._helpers_of.items()
+                    if helper in helpers.values()
+                }
+                asked = np.flatnonzero(np.logical_or.reduce(list(counts.values())))
+                rows = ParquetRows(connection, member.source, member.feature, member.dim, helper.of)
+                row = np.full(len(distinct), NO_ROW, np.int64)
+                if len(asked):
+                    row[asked] = rows.join(
+                        entities if len(asked) == len(distinct) else entities.take(asked),
+                        keys=helper.keys,
+                        timestamp=EVENT_TIMESTAMP,
+                        ttl=helper.view.ttl or None,
+                        filter_by_created_timestamp=filter_by_created_timestamp,
+                    )
+                for name, count in counts.items():
+                    undecided[name] &= ~(count & (row != NO_ROW))
+                natives[helper.view.name] = NativeRows(row[code], rows.fetch)
+        return natives
+
     def with_query(self, entity_df: str, join: Join) -> pa.Table:
         """Resolve the requested features for the rows of a SQL query.
 
@@ -158,7 +206,7 @@ class HistoricalRetrieval:
             entity_df: a query in the inner store's SQL dialect.
             join: asks the inner store.
         """
-        views = self.inner_views
+        views = self._other_views + [helper.view for helper in self._helpers.values()]
         table = join(views, self._inner_refs(views), entity_df)
         joined = {name: table[name] for name in table.column_names}
         features = {_column(ref, full=True) for ref in self._inner_refs(views)}
@@ -166,37 +214,55 @@ class HistoricalRetrieval:
         timestamp = infer_event_timestamp_from_entity_df(
             dict(result.slice(0, 0).to_pandas().dtypes)
         )
-        for name, column in self._features(joined, micros(table[timestamp])).items():
+        code = np.arange(len(table))
+        natives = {h.view.name: h.native_rows(joined, code) for h in self._helpers.values()}
+        instants = micros(table[timestamp])
+        for name, column in self._features(joined, natives, instants, code).items():
             result = result.append_column(name, column)
         return result
 
     def _features(
-        self, joined: dict[str, pa.ChunkedArray], instants: Winners
+        self,
+        joined: Mapping[str, pa.ChunkedArray],
+        natives: Mapping[str, NativeRows],
+        instants: Instants,
+        code: RowNumbers,
     ) -> dict[str, pa.ChunkedArray]:
-        """The requested columns in the order of the request, from the inner store's columns."""
-        resolved = {}
-        nulls = pa.chunked_array([pa.nulls(len(instants))])
-        for ref in self._refs:
-            name = _column(ref, full=self._full_feature_names)
-            view = self._view(ref)
-            if view is None:
-                resolved[name] = joined.get(_column(ref, full=True), nulls)
-                continue
-            source = view.batch_source
-            columns = {
-                version: joined.get(helper.column, nulls)
-                for version, helper in self._helpers_of[view.projection.name_to_use()].items()
-            }
-            usable = {k: np.asarray(column.is_valid()) for k, column in columns.items()}
-            resolved[name] = values(source, winners(source, instants, usable), columns)
-        return resolved
+        """The requested columns in the order of the request, one row per entry of `code`.
 
-    def _view(self, ref: str) -> FeatureView | None:
-        """The version view that a ref names, or None for a feature of another view."""
-        name = ref.split(":")[0]
-        if name not in self._helpers_of:
-            return None
-        return next(v for v in self._views if v.projection.name_to_use() == name)
+        Args:
+            joined: the inner store's columns.
+            natives: per helper its native rows, one per entry of `code`.
+            instants: shape `(n,)`, the time of each row.
+            code: shape `(n,)`, the row of `joined` that each row takes.
+        """
+        winner_of = {}
+        natives_of = {}
+        wanted: dict[str, Mask] = {}
+        for name, helpers in self._helpers_of.items():
+            own = {version: natives[helper.view.name] for version, helper in helpers.items()}
+            usable = {version: rows.usable for version, rows in own.items()}
+            winner = winners(self._sources[name], instants, usable)
+            for version, helper in helpers.items():
+                wins = winner == version
+                wanted[helper.view.name] = wanted.get(helper.view.name, False) | wins
+            winner_of[name], natives_of[name] = winner, own
+        for helper_name, wins in wanted.items():
+            natives[helper_name].load(wins)
+        resolved = {}
+        for ref in self._refs:
+            view = ref.split(":")[0]
+            name = _column(ref, full=self._full_feature_names)
+            if view in self._sources:
+                resolved[name] = view_values(self._sources[view], winner_of[view], natives_of[view])
+            else:
+                column = joined.get(_column(ref, full=True))
+                resolved[name] = (
+                    pa.chunked_array([pa.nulls(len(code))])
+                    if column is None
+                    else _spread(column, code)
+                )
+        return resolved
 
     def _inner_refs(self, views: Sequence[FeatureView]) -> list[str]:
         names = {view.projection.name_to_use() for view in views}
@@ -214,15 +280,9 @@ class HistoricalRetrieval:
             key = (source.embedding, member.version, member.source, aliases)
             if key not in self._helpers:
                 name = f"{source.embedding}_v{member.version}_native{len(self._helpers)}"
-                self._helpers[key] = _helper(name, view, member)
+                self._helpers[key] = Helper.of_member(name, view, member)
             helpers[member.version] = self._helpers[key]
         return helpers
-
-
-def entity_columns(view: FeatureView) -> list[str]:
-    """The entity dataframe's columns that a view joins on, its join-key map applied."""
-    renamed = view.projection.join_key_map
-    return [renamed.get(column.name, column.name) for column in view.entity_columns]
 
 
 def common_join_keys(feature_views: Sequence[FeatureView]) -> list[str]:
@@ -241,34 +301,19 @@ def common_join_keys(feature_views: Sequence[FeatureView]) -> list[str]:
     return entity_columns(feature_views[0])
 
 
-def _helper(name: str, view: FeatureView, member: EmbeddingVersion) -> Helper:
-    helper = FeatureView(
-        name=name,
-        schema=[Field(name=member.feature, dtype=Array(Float32))],
-        source=member.source,
-        ttl=view.ttl,
-    )
-    # The registry keeps the entities' names and columns, not the Entity objects that the
-    # constructor takes.
-    helper.entities = view.entities
-    helper.entity_columns = copy.copy(view.entity_columns)
-    helper.projection.join_key_map = dict(view.projection.join_key_map)
-    return Helper(helper, member.feature)
-
-
 def _column(ref: str, *, full: bool) -> str:
     """The result column of a feature ref: `feature`, or `view__feature`."""
     view, _, feature = _parse_feature_ref(ref)
     return f"{view}__{feature}" if full else feature
 
 
-def _distinct(frame: pd.DataFrame) -> tuple[pd.DataFrame, Winners]:
+def _distinct(frame: pd.DataFrame) -> tuple[pd.DataFrame, RowNumbers]:
     """The distinct rows of a frame, and per row of the frame the place of its equal there."""
     code = frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup().to_numpy()
     return frame.drop_duplicates().reset_index(drop=True), code
 
 
-def _spread(column: pa.ChunkedArray, code: Winners) -> pa.ChunkedArray:
+def _spread(column: pa.ChunkedArray, code: RowNumbers) -> pa.ChunkedArray:
     """`column[code]`, in chunks that keep list offsets within 32 bits."""
     step = 2**20
     chunks = [

@@ -155,7 +155,15 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         def evaluate() -> pa.Table:
             if isinstance(entity_df, str):
                 return retrieval.with_query(entity_df, join)
-            return retrieval.with_entity_df(entity_df, join, one_by_one=_drops_rows(type(self)))
+            # Feast's dask store drops entity rows that have no row in one view before it joins the
+            # next (feast issue 6787); its DuckDB store carries the vectors through every join.
+            return retrieval.with_entity_df(
+                entity_df,
+                join,
+                one_by_one=_extends(type(self), "DaskOfflineStore"),
+                through_parquet=_extends(type(self), "DuckDBOfflineStore"),
+                filter_by_created_timestamp=kwargs.get("filter_by_created_timestamp", False),
+            )
 
         return BackwardCompatibleRetrievalJob(
             evaluate,
@@ -280,12 +288,9 @@ def _is_version_view(view: FeatureView) -> bool:
     return isinstance(getattr(view, "batch_source", None), BackwardCompatibleSource)
 
 
-def _drops_rows(inner: type[OfflineStore]) -> bool:
-    """Whether a join drops entity rows that have no row in one view before it joins the next.
-
-    Feast's dask store does (feast issue 6787), so it has to be asked for one view at a time.
-    """
-    return any(cls.__name__ == "DaskOfflineStore" for cls in inner.__mro__)
+def _extends(store: type[OfflineStore], name: str) -> bool:
+    """Whether a store is one of Feast's, by name: not all of them can be imported."""
+    return any(cls.__name__ == name for cls in store.__mro__)
 
 
 def _edge(entity_df: pd.DataFrame | str, which: str) -> datetime | None:

@@ -14,8 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from feast_bc.activation import Instants, active_at
+from feast_bc.native_rows import NativeRows, RowNumbers
 from feast_bc.source import BackwardCompatibleSource
-from feast_bc.vectors import VECTOR_TYPE, Mask, from_matrix, to_matrix
+from feast_bc.vectors import VECTOR_TYPE, Mask, Matrix, from_matrix
+from feast_bc.versions import EmbeddingVersion
 
 NONE = -1
 """The winner's number where no version has a usable row."""
@@ -43,11 +45,17 @@ def winners(
     winner = np.full(instants.shape, NONE, np.int64)
     for member in source.members:  # oldest first: a newer usable version overwrites
         if member.version in usable:
-            wins = usable[member.version]
-            if member.version != source.version:
-                wins = wins & active_at(member.activations, instants)
-            winner[wins] = member.version
+            winner[usable[member.version] & counting(source, member, instants)] = member.version
     return winner
+
+
+def counting(
+    source: BackwardCompatibleSource, member: EmbeddingVersion, instants: Instants
+) -> Mask:
+    """At which instants a version may give the view's value: j always, k > j while active."""
+    if member.version == source.version:
+        return np.ones(instants.shape, bool)
+    return active_at(member.activations, instants)
 
 
 def values(
@@ -84,16 +92,61 @@ def values(
 def _values(
     source: BackwardCompatibleSource, winner: Winners, columns: Mapping[int, pa.ChunkedArray]
 ) -> pa.Array:
-    present = winner != NONE
-    out = np.empty((int(present.sum()), source.dim), np.float32)
-    place = np.cumsum(present) - 1
+    natives = {}
     for member in source.members:
-        rows = winner == member.version
-        if not rows.any():
-            continue
-        of = f"{source.embedding} version {member.version} ({member.source.name})"
-        native, _ = to_matrix(columns[member.version].filter(pa.array(rows)), member.dim, of=of)
-        if member.version != source.version:
-            native = source.chain_from(member.version).apply(native)
-        out[place[rows]] = native
+        wins = winner == member.version
+        if wins.any():
+            of = describe(source, member)
+            natives[member.version] = NativeRows.of_column(columns[member.version], member.dim, of)
+            natives[member.version].load(wins)
+    return view_values(source, winner, natives).combine_chunks()
+
+
+def view_values(
+    source: BackwardCompatibleSource, winner: Winners, natives: Mapping[int, NativeRows]
+) -> pa.ChunkedArray:
+    """A view's values, each distinct native row transformed once.
+
+    Args:
+        source: the view's source.
+        winner: shape `(n,)`, from `winners`.
+        natives: per version its native rows, loaded for the joined rows it wins.
+
+    Returns:
+        A list<float32> column of length `n` in version j's space; null where nobody wins.
+    """
+    found: list[tuple[int, Matrix]] = []
+    place = np.zeros(len(winner), np.int64)
+    for member in source.members:
+        wins = winner == member.version
+        if wins.any():
+            matrix, place[wins] = natives[member.version].vectors(wins)
+            if member.version != source.version:
+                matrix = source.chain_from(member.version).apply(matrix)
+            found.append((member.version, matrix))
+    step = max(1, _FLOATS_PER_STEP // source.dim)
+    chunks = [
+        _gathered(winner[start : start + step], place[start : start + step], found, source.dim)
+        for start in range(0, len(winner), step)
+    ]
+    return pa.chunked_array(chunks, VECTOR_TYPE)
+
+
+def _gathered(
+    winner: Winners, place: RowNumbers, found: list[tuple[int, Matrix]], dim: int
+) -> pa.Array:
+    present = winner != NONE
+    winner, place = winner[present], place[present]
+    out = np.empty((len(winner), dim), np.float32)
+    for version, matrix in found:
+        wins = winner == version
+        if wins.all():
+            np.take(matrix, place, axis=0, out=out, mode="clip")  # without "clip" it buffers
+        else:
+            out[wins] = matrix[place[wins]]
     return from_matrix(out, present)
+
+
+def describe(source: BackwardCompatibleSource, member: EmbeddingVersion) -> str:
+    """What a member's native vectors are, for error messages."""
+    return f"{source.embedding} version {member.version} ({member.source.name})"

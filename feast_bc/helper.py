@@ -1,0 +1,78 @@
+"""Feature views over native vectors, for the duration of one retrieval."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+from feast import FeatureView, Field
+from feast.types import Array, Float32
+
+from feast_bc.native_rows import NativeRows, RowNumbers
+from feast_bc.resolution import describe
+from feast_bc.versions import EmbeddingVersion
+
+
+@dataclass(frozen=True, eq=False)
+class Helper:
+    """A feature view over the native vectors of one version.
+
+    Attributes:
+        view: the feature view.
+        member: the version.
+        of: what its vectors are, for error messages.
+    """
+
+    view: FeatureView
+    member: EmbeddingVersion
+    of: str
+
+    @classmethod
+    def of_member(cls, name: str, view: FeatureView, member: EmbeddingVersion) -> Helper:
+        """The helper called `name` that joins a version's vectors as `view` joins its own."""
+        helper = FeatureView(
+            name=name,
+            schema=[Field(name=member.feature, dtype=Array(Float32))],
+            source=member.source,
+            ttl=view.ttl,
+        )
+        # The registry keeps the entities' names and columns, not the Entity objects that the
+        # constructor takes.
+        helper.entities = view.entities
+        helper.entity_columns = copy.copy(view.entity_columns)
+        helper.projection.join_key_map = dict(view.projection.join_key_map)
+        return cls(helper, member, describe(view.batch_source, member))
+
+    @property
+    def ref(self) -> str:
+        return f"{self.view.name}:{self.member.feature}"
+
+    @property
+    def column(self) -> str:
+        return f"{self.view.name}__{self.member.feature}"
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Per key column of the native rows the entity dataframe's column it is joined on."""
+        names = [column.name for column in self.view.entity_columns]
+        return dict(zip(names, entity_columns(self.view), strict=True))
+
+    def native_rows(self, joined: Mapping[str, pa.ChunkedArray], code: RowNumbers) -> NativeRows:
+        """The native rows in the inner store's columns.
+
+        Args:
+            joined: the columns; none at all where nothing was asked.
+            code: per row of the result the row of `joined` it takes.
+        """
+        column = joined.get(self.column)
+        if column is None:
+            column = pa.chunked_array([pa.nulls(len(code))])
+        return NativeRows.of_column(column, self.member.dim, self.of, code)
+
+
+def entity_columns(view: FeatureView) -> list[str]:
+    """The entity dataframe's columns that a view joins on, its join-key map applied."""
+    renamed = view.projection.join_key_map
+    return [renamed.get(column.name, column.name) for column in view.entity_columns]
