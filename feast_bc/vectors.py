@@ -109,10 +109,11 @@ def _check_dimension(dense: pa.Array, dim: int, *, of: str) -> None:
 
 
 def _check_finite(values: Matrix, *, of: str) -> None:
-    # One sum is finite iff no element is NaN and infinities do not occur, except where the sum
-    # itself overflows: only then look at every element.
+    # The sum of squares, at the speed of memory, is finite only if every element is. It overflows
+    # from elements of about 1e19 on: only then look at every element.
+    flat = values.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum(dtype=np.float64)):
+        if np.isfinite(np.dot(flat, flat)):
             return
     bad = ~np.isfinite(values).all(axis=1)
     if bad.any():
