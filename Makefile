@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: $(STAMP)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
 	$(RUN) -m training demo
@@ -16,6 +16,11 @@ lint: $(STAMP)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+BENCHMARKS := materialize historical transform alignment_init
+
+bench: $(STAMP)  ## every benchmark at full size, one after the other; JSON in runs/benchmarks
+	for name in $(BENCHMARKS); do $(RUN) -m benchmarks.$$name || exit 1; done
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

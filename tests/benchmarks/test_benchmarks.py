@@ -1,0 +1,55 @@
+"""Every benchmark runs at toy sizes; each checks for itself that both sides give equal vectors."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness import Times, paired
+
+SIZES = {
+    "historical": "--rows 60 --entities 20 --dim 4",
+    "transform": "--rows 50 --dim 4 --hops 2",
+    "materialize": "--entities 30 40 --versions 2 --dim 4",
+}
+COMPARED = {
+    "historical": {"history", "today"},
+    "transform": {"bare product", "folded chain, Arrow to Arrow", "step by step, Arrow to Arrow"},
+    "materialize": {"ours", "stock", "floor"},
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_prints_a_table_and_writes_it(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = importlib.import_module(f"benchmarks.{name}")
+    options = [*SIZES[name].split(), "--runs", "2", "--no-memory", "--output", str(tmp_path)]
+    module.main(module.command_line().parse_args(options))
+    printed = capsys.readouterr().out
+    written = json.loads((tmp_path / f"{name}.json").read_text())
+    assert written["arguments"]["runs"] == "2"
+    for table in written["tables"]:
+        assert table["title"] in printed
+    cells = {
+        str(cell) for table in written["tables"] for row in table["rows"] for cell in row.values()
+    }
+    assert COMPARED[name] <= cells
+
+
+def test_ratios_are_taken_within_the_rounds() -> None:
+    times = Times(
+        {"ours": [1, 10, 3], "stock": [2, 20, 3]}, {"ours": [1, 1, 1], "stock": [4, 4, 4]}
+    )
+    assert times.ratio("ours", "stock") == 0.5
+    assert times.cpu_ratio("stock", "ours") == 4
+
+
+def test_cases_take_turns() -> None:
+    order: list[str] = []
+    times = paired({name: lambda name=name: order.append(name) for name in "ab"}, 2)
+    assert "".join(order) == "ba" + "ab" + "ba"  # a warm-up, then two rounds
+    assert [len(times.wall[name]) for name in "ab"] == [2, 2]
