@@ -78,9 +78,9 @@ class HistoricalRetrieval:
     def vector_dims(self) -> dict[str, int]:
         """The dimension of each result column with vectors of a version view."""
         return {
-            _column(ref, full=self._full_feature_names): view.batch_source.dim
+            _column(ref, full=self._full_feature_names): self._sources[view].dim
             for ref in self._refs
-            if (view := self._view(ref)) is not None
+            if (view := ref.split(":")[0]) in self._sources
         }
 
     def with_entity_df(
