@@ -25,11 +25,13 @@ import torch
 from feast_bc.alignment import BackwardMap, multi_step_loss
 from feast_bc.holdout import Holdout
 from training.data import Interactions, load
-from training.encoder import Encoder
+from training.encoders.encoder import USERS, Encoder
+from training.encoders.recipe import FOLD_IN
 from training.history import History, history
 from training.recall import first_purchases, recall
+from training.schedule import Schedule
 from training.slices import Slice, slice_by_count
-from training.trainer import Schedule, Target, fit
+from training.trainer import Target, fit
 
 DIMS = (32, 48, 64)
 STARTS = ("least squares", "identity", "random")
@@ -53,14 +55,9 @@ class Stage:
 
 
 def first_version(past: History, schedule: Schedule) -> Stage:
-    encoder = new_encoder(past, DIMS[0], schedule)
+    encoder = FOLD_IN.fresh(past, 0, DIMS[0], schedule.seed)
     fit(encoder, past, schedule)
     return Stage(encoder, None)
-
-
-def new_encoder(past: History, dim: int, schedule: Schedule) -> Encoder:
-    generator = torch.Generator().manual_seed(schedule.seed)
-    return Encoder(past.bought.shape[1], dim, generator=generator)
 
 
 def next_version(
@@ -70,11 +67,11 @@ def next_version(
     previous = older[-1].encoder
     # Seeds step by 10 between runs; a seed of its own, or the map would repeat the encoder's draws.
     drawn = torch.Generator().manual_seed(schedule.seed + 5)
-    encoder = new_encoder(past, DIMS[len(older)], schedule)
+    encoder = FOLD_IN.fresh(past, len(older), DIMS[len(older)], schedule.seed)
     unseen = torch.from_numpy(Holdout().contains(past.user_ids.to_pylist()))
     target = Target(
         previous.users(past),
-        previous.knows(past) & ~unseen,
+        previous.knows_users(past) & ~unseen,
         BackwardMap(encoder.dim, previous.dim, generator=drawn),
         [stage.backward.weight for stage in older[::-1] if stage.backward],
     )
@@ -85,9 +82,9 @@ def next_version(
     row: Row = {}
     look = watch(encoder, past, target, schedule.epochs, row)
     look(0)
-    fit(encoder, past, schedule, target=target, after_epoch=look)
+    fit(encoder, past, schedule, targets={USERS: target}, after_epoch=look)
 
-    vectors, judged = encoder.users(past), unseen & previous.knows(past)
+    vectors, judged = encoder.users(past), unseen & previous.knows_users(past)
     native = target.previous[judged]
 
     @torch.no_grad()

@@ -35,6 +35,12 @@ _ITEMS = click.option(
     type=click.Path(exists=True, path_type=Path),
     help="The items' attributes, where the experiment says `items: given`.",
 )
+_DEVICE = click.option(
+    "--device",
+    default="cuda" if torch.cuda.is_available() else "cpu",
+    show_default=True,
+    help="Where encoders are trained, as torch names it.",
+)
 
 
 @click.group()
@@ -67,6 +73,10 @@ def demo(folder: Path) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Takes the results; runs/<experiment>. A run that was stopped goes on where it was.",
 )
+@_DEVICE
+@click.option(
+    "--bf16", is_flag=True, help="Multiply in bfloat16 (autocast): for GPUs, where it is fast."
+)
 def run(
     experiment: Path,
     data: Path | None,
@@ -74,13 +84,15 @@ def run(
     seeds: int | None,
     methods: str | None,
     folder: Path | None,
+    device: str,
+    bf16: bool,
 ) -> None:
     """The paper's comparison of methods, as the YAML file EXPERIMENT says."""
     said = read_experiment(experiment)
     interactions = said.interactions(data, items)
     folder = folder or Path("runs") / said.name
     names = methods.split(",") if methods else said.methods
-    one = Run(said, interactions, folder, Stages())
+    one = Run(said, interactions, folder, Stages(), device=device, bf16=bf16)
     rows = one(names, seeds or said.seeds)
     print(write_results(folder, rows, one.baselines()))
 
@@ -90,10 +102,15 @@ def run(
 @_DATA
 @_ITEMS
 @click.option("--epochs", type=click.IntRange(1), default=24, show_default=True, help="The most.")
-def tune(experiment: Path, data: Path | None, items: Path | None, epochs: int) -> None:
+@_DEVICE
+def tune(experiment: Path, data: Path | None, items: Path | None, epochs: int, device: str) -> None:
     """Search an experiment's settings on the validation window of version 0."""
     said = read_experiment(experiment)
-    print(yaml.safe_dump(dict(search(said, said.interactions(data, items), epochs, Stages()))))
+    print(
+        yaml.safe_dump(
+            dict(search(said, said.interactions(data, items), epochs, Stages(), device=device))
+        )
+    )
 
 
 @main.command()

@@ -40,6 +40,10 @@ class Bags:
             some.shape[0],
         )
 
+    def to(self, device: torch.device) -> Bags:
+        """The same bags on a device."""
+        return Bags(self.item.to(device), self.row.to(device), self.weight.to(device), self.count)
+
     def where(self, mask: Tensor) -> Bags:
         """The entries under a bool mask of shape `(n,)`; the bags stay as many."""
         return Bags(self.item[mask], self.row[mask], self.weight[mask], self.count)

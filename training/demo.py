@@ -23,10 +23,10 @@ from training.evaluation import (
     summary,
 )
 from training.release import KEYS, write_native
+from training.schedule import Schedule
 from training.serving import Shop
 from training.slices import slice_by_count
 from training.stages import Stages
-from training.trainer import Schedule
 from training.versions import Version, choose_epochs, train_versions
 
 DIMS = (32, 48, 64)

@@ -13,7 +13,7 @@ from feast_bc.holdout import Holdout
 from feast_bc.transforms import compose
 from training.consumer import Task, Vectors, auroc
 from training.data import Interactions
-from training.encoder import Encoder
+from training.encoders.encoder import Encoder
 from training.history import History
 from training.recall import first_purchases, most_popular, recall
 from training.slices import Slice
@@ -105,9 +105,7 @@ def evaluate_alignment(versions: Sequence[Version], holdout: Holdout) -> list[Al
             chain = compose(steps)
             native = encode(older.encoder, family, past).numpy()
             served = chain.apply(vectors)
-            known = (
-                older.encoder.knows(past).numpy() if family == USERS else np.full(len(ids), True)
-            )
+            known = knows(older.encoder, family, past).numpy()
             unseen = known & held_out
             found.append(
                 Alignment(
@@ -153,6 +151,11 @@ def evaluate_unintended(
 def encode(encoder: Encoder, family: str, past: History) -> Tensor:
     """The family's vectors on a history, shape `(entities, dim)`."""
     return encoder.users(past) if family == USERS else encoder.items(past)
+
+
+def knows(encoder: Encoder, family: str, past: History) -> Tensor:
+    """Which of the family's entities the encoder knows: bool, shape `(entities,)`."""
+    return encoder.knows_users(past) if family == USERS else encoder.knows_items(past)
 
 
 def relative_error(served: Vectors, native: Vectors) -> float:

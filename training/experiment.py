@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from training.data import Interactions, load
-from training.encoder import Readout
+from training.encoders.recipe import Recipe
+from training.schedule import Schedule
 from training.slices import Slice, slice_by_count
-from training.trainer import Schedule
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,9 @@ class Experiment:
         validation: the share of interactions in v0's validation window.
         dims: D_k per version; one fewer than quantiles.
         half_life_days: of a purchase's weight.
-        ridge, damping: see `Readout`.
+        encoder: the kind of model: `fold_in`, `graphsage`, `lightgcn` or `matrix_factorisation`.
+        encoder_options: of the three that rank pairs, see `PairOptions`.
+        ridge, damping: of `fold_in`, see `Readout`.
         schedule: fields of `Schedule`; `seed` is the runs' own.
         methods, tasks: by name, see `training.methods` and `training.tasks`.
         consumers: the kinds of consumer model, by name, see `training.consumer`.
@@ -51,6 +53,8 @@ class Experiment:
     validation: float = 0.05
     dims: tuple[int, ...] = (32, 40, 48, 56, 64)
     half_life_days: float = 60
+    encoder: str = "fold_in"
+    encoder_options: Mapping[str, Any] = field(default_factory=dict)
     ridge: float = 0.1
     damping: float = 0.25
     schedule: Mapping[str, Any] = field(default_factory=dict)
@@ -95,13 +99,24 @@ class Experiment:
         """The schedule of one seed."""
         return Schedule(**self.schedule, seed=seed)
 
-    def readout(self) -> Readout:
-        """How item vectors are computed; purchases are hidden as in the training."""
-        return Readout(self.training(0).masked, self.ridge, self.damping)
+    def recipe(self) -> Recipe:
+        """How its encoders are made.
+
+        Raises:
+            ValueError: no encoder of that name, or none with these options.
+        """
+        options = dict(self.encoder_options)
+        if self.encoder == "fold_in":
+            # Its readout hides purchases as the training does.
+            own = {"masked": self.training(0).masked, "ridge": self.ridge, "damping": self.damping}
+            options = {**own, **options}
+        return Recipe.of(self.encoder, options)
 
     def digest(self) -> str:
         """Of everything that changes a result; not of how many seeds and methods are run."""
         said = {k: v for k, v in asdict(self).items() if k not in ("methods", "seeds")}
+        if self.encoder == "fold_in" and not self.encoder_options:
+            del said["encoder"], said["encoder_options"]  # runs from before there was a choice
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

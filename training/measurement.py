@@ -117,7 +117,7 @@ class Judge:
     def _alignment(
         self, older: Version, past: History, served: Pair, native: Pair, k: int
     ) -> list[Row]:
-        known = (older.encoder.knows(past).numpy(), np.full(len(past.item_ids), True))
+        known = (older.encoder.knows_users(past).numpy(), older.encoder.knows_items(past).numpy())
         ids = (past.user_ids.to_pylist(), past.item_ids.to_pylist())
         unseen = [
             some & self._holdout.contains(keys) for some, keys in zip(known, ids, strict=True)

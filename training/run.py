@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from feast_bc.holdout import Holdout
@@ -38,6 +38,8 @@ class Run:
         interactions: its data.
         folder: takes everything; what it holds already is not done again.
         say: takes a line per stage.
+        device: where encoders are trained, e.g. "cuda".
+        bf16: whether they multiply in bfloat16; see `Schedule`.
 
     Raises:
         ValueError: the folder belongs to another experiment, or to other data; no task or
@@ -45,10 +47,18 @@ class Run:
     """
 
     def __init__(
-        self, experiment: Experiment, interactions: Interactions, folder: Path, say: Say
+        self,
+        experiment: Experiment,
+        interactions: Interactions,
+        folder: Path,
+        say: Say,
+        *,
+        device: str = "cpu",
+        bf16: bool = False,
     ) -> None:
         self._experiment, self._interactions = experiment, interactions
         self._folder, self._say = folder, say
+        self._device, self._bf16 = device, bf16
         _check("task", experiment.tasks, TASKS)
         asked = {task.__name__ for task in ATTRIBUTE_TASKS} & set(experiment.tasks)
         if asked and interactions.attributes is None:
@@ -139,9 +149,10 @@ class Run:
         stored = self._stored(method, store, k, past)
         if stored is not None:
             return stored
-        name, readout = method.encoder_of(k), self._experiment.readout()
-        encoder = store.encoder(name, readout)
-        schedule = self._experiment.training(store.seed * _SEEDS_APART + k)
+        name, recipe = method.encoder_of(k), self._experiment.recipe()
+        encoder = store.encoder(name, recipe)
+        seed = store.seed * _SEEDS_APART + k
+        schedule = replace(self._experiment.training(seed), device=self._device, bf16=self._bf16)
         started = time.perf_counter()
         version = train_version(
             method,
@@ -150,7 +161,7 @@ class Run:
             self._experiment.dims[k],
             schedule,
             self.holdout,
-            readout=readout,
+            recipe=recipe,
             trained=None if method.joint and k else encoder,
         )
         seconds = time.perf_counter() - started
@@ -164,7 +175,7 @@ class Run:
         return version
 
     def _stored(self, method: Method, store: Store, k: int, past: History) -> Version | None:
-        encoder = store.encoder(method.encoder_of(k), self._experiment.readout())
+        encoder = store.encoder(method.encoder_of(k), self._experiment.recipe())
         backward = store.backward(method, k)
         if encoder is None or backward is None:
             return None

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from feast_bc.transforms import AffineTransform
-from training.encoder import Encoder, Readout
+from training.encoders.encoder import Encoder
+from training.encoders.recipe import Recipe
 from training.measurement import Row
 from training.methods import Method
 
@@ -46,16 +47,12 @@ class Store:
     def _base(self) -> Path:
         return self.folder / f"seed{self.seed}"
 
-    def encoder(self, name: str, readout: Readout) -> Encoder | None:
+    def encoder(self, name: str, recipe: Recipe) -> Encoder | None:
         """The encoder of that name, if it is stored."""
         path = self._base / f"{name}.safetensors"
         if not path.exists():
             return None
-        state = load_file(path)
-        items, dim = state["inputs"].shape
-        encoder = Encoder(items, dim, generator=torch.Generator(), readout=readout)
-        encoder.load_state_dict(state)
-        return encoder.eval()
+        return recipe.restored(load_file(path))
 
     def save_encoder(self, name: str, encoder: Encoder) -> None:
         _save(self._base / f"{name}.safetensors", encoder.state_dict())

@@ -1,52 +1,27 @@
-"""Fit one encoder: hidden purchases as the intended task, plus the alignment to version k-1."""
+"""Fit one encoder: its intended task, plus the alignment to version k-1."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from feast_bc.alignment import BackwardMap, multi_step_loss
-from training.bags import Bags
-from training.encoder import Encoder
+from training.encoders.encoder import Encoder, Step
 from training.history import History
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How an encoder is fitted.
-
-    Attributes:
-        epochs: passes over the users.
-        batch: users per step.
-        learning_rate, weight_decay: of Adam.
-        masked: the share of a user's purchases hidden from the encoder, which must predict them.
-        alignment: lambda, the weight of the alignment loss (the paper: 16).
-        candidates: items drawn per step for the softmax's normaliser; None: all of them.
-        seed: of the initial tables, the order of users and the masks.
-    """
-
-    epochs: int = 30
-    batch: int = 512
-    learning_rate: float = 0.02
-    weight_decay: float = 1e-4
-    masked: float = 0.5
-    alignment: float = 16.0
-    candidates: int | None = None
-    seed: int = 0
+from training.schedule import Schedule
 
 
 @dataclass(frozen=True)
 class Target:
-    """What the users' vectors are aligned to, and the map that leads there.
+    """What one family's vectors are aligned to, and the map that leads there.
 
     Attributes:
-        previous: z_{k-1} on the same history, shape `(users, D_{k-1})`.
-        present: bool, shape `(users,)`; false without a previous vector, and where held out.
+        previous: z_{k-1} on the same history, shape `(entities, D_{k-1})`.
+        present: bool, shape `(entities,)`; false without a previous vector, and where held out.
         backward: B_k, trained with the encoder.
         older: the weights of B_{k-1}, ..., B_1.
     """
@@ -56,81 +31,74 @@ class Target:
     backward: BackwardMap
     older: Sequence[Tensor] = ()
 
+    def to(self, device: str) -> Target:
+        """The same on a device; the map itself moves there."""
+        return replace(
+            self,
+            previous=self.previous.to(device),
+            present=self.present.to(device),
+            backward=self.backward.to(device),
+            older=[weight.to(device) for weight in self.older],
+        )
+
 
 def fit(
     encoder: Encoder,
     past: History,
     schedule: Schedule,
     *,
-    target: Target | None = None,
+    targets: Mapping[str, Target] | None = None,
     after_epoch: Callable[[int], None] | None = None,
 ) -> None:
-    """Train the encoder, and the target's backward map with it, in place.
-
-    The intended task's loss is the cross entropy of a softmax over all items: given a part of a
-    user's purchases, name the hidden ones, recent ones counting more (`History.recency`).
-
-    The joint loss aligns the users. The items' vectors follow from the users' (see `Encoder`),
-    and so does their alignment.
+    """Train the encoder, and the targets' backward maps with it, in place.
 
     Args:
         encoder: as initialised.
         past: what it may see.
         schedule: how long and how hard.
-        target: for k >= 1, what to align to.
-        after_epoch: called with the number of epochs done.
+        targets: for k >= 1, what to align to, by family; the joint loss is that of the families
+            in `encoder.joint`.
+        after_epoch: called with the number of epochs done; the encoder is in evaluation mode.
     """
-    rng = np.random.default_rng(schedule.seed)
-    generator = torch.Generator().manual_seed(schedule.seed)
+    encoder.to(schedule.device)
+    task = encoder.task(past, schedule)
+    aims = {
+        family: target.to(schedule.device)
+        for family, target in (targets or {}).items()
+        if family in encoder.joint
+    }
     parameters = list(encoder.parameters())
-    if target is not None:
-        parameters += target.backward.parameters()
+    for aim in aims.values():
+        parameters += aim.backward.parameters()
     optimizer = torch.optim.Adam(
         parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
-    users, items = past.bought.shape
     for epoch in range(1, schedule.epochs + 1):
-        for rows in np.array_split(rng.permutation(users), max(users // schedule.batch, 1)):
-            bought = Bags.of(past.recency, rows)
-            candidates = None
-            if schedule.candidates is not None and schedule.candidates < items:
-                candidates = torch.randint(items, (schedule.candidates,), generator=generator)
-            hidden = bought.drawn(schedule.masked, generator)
-            vectors = encoder(bought.where(~hidden))
-            loss = cross_entropy(encoder, vectors, bought.where(hidden), candidates)
-            if target is not None:
-                mapped = target.backward(encoder(bought))
-                batch = torch.from_numpy(rows)
-                loss = loss + schedule.alignment * multi_step_loss(
-                    mapped, target.previous[batch], target.older, target.present[batch]
-                )
+        encoder.train()
+        for step in task.epoch(aligned=bool(aims)):
+            loss = step.loss
+            if aims:
+                loss = loss + schedule.alignment * _alignment(step, aims)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+        encoder.settle(past)
+        encoder.eval()
         if after_epoch is not None:
             after_epoch(epoch)
+    encoder.cpu()
+    for aim in aims.values():
+        aim.backward.cpu()
 
 
-def cross_entropy(
-    encoder: Encoder, vectors: Tensor, asked: Bags, candidates: Tensor | None
-) -> Tensor:
-    """The weighted mean of -log softmax over the asked pairs.
-
-    Args:
-        encoder: its `outputs` are the items' vectors.
-        vectors: of the bags' users, shape `(b, dim)`.
-        asked: the pairs to be named.
-        candidates: int64, shape `(c,)`: items drawn uniformly to stand for all in the softmax's
-            normaliser, where the pair's own item is added; None: all items.
-    """
-    named = (vectors[asked.row] * encoder.outputs[asked.item]).sum(dim=1)
-    if candidates is None:
-        normaliser = (vectors @ encoder.outputs.T).logsumexp(dim=1)[asked.row]
-    else:
-        some = (vectors @ encoder.outputs[candidates].T).logsumexp(dim=1)
-        some = some + math.log(len(encoder.outputs) / len(candidates))
-        normaliser = torch.logaddexp(some[asked.row], named)
-    return (asked.weight * (normaliser - named)).sum() / asked.weight.sum()
+def _alignment(step: Step, aims: Mapping[str, Target]) -> Tensor:
+    """The multi-step losses of a step's sets of entities, added up as in the paper."""
+    total = step.loss.new_zeros(())
+    for nodes in step.nodes:
+        aim, codes = aims[nodes.family], nodes.codes
+        mapped = aim.backward(nodes.vectors)
+        total = total + multi_step_loss(mapped, aim.previous[codes], aim.older, aim.present[codes])
+    return total
 
 
 def fit_backward(

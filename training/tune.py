@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import product
 
 import scipy.sparse as sp
-import torch
 
 from training.data import Interactions
-from training.encoder import Encoder, Readout
+from training.encoders.encoder import Encoder
+from training.encoders.fold_in import FoldIn, Readout
 from training.experiment import Experiment
 from training.history import History, history
 from training.recall import first_purchases, item_knn, most_popular, recall
@@ -31,12 +31,14 @@ Settings = Mapping[str, float]
 class Validation:
     """Recall@50 on v0's validation window, for fits that end where the window begins."""
 
-    def __init__(self, experiment: Experiment, interactions: Interactions) -> None:
+    def __init__(
+        self, experiment: Experiment, interactions: Interactions, device: str = "cpu"
+    ) -> None:
         window = experiment.slices(interactions)[0]
         # Nothing later than the window can be looked at by accident.
         self._known = interactions.until(window.end)
         self._window = window
-        self._experiment = experiment
+        self._experiment, self._device = experiment, device
 
     def baselines(self) -> Mapping[str, float]:
         """Most popular, recently popular (this experiment's half-life) and item-kNN."""
@@ -59,7 +61,7 @@ class Validation:
         found: dict[tuple[float, float], float] = {}
 
         def look(epoch: int, score: Callable[[], float], encoder: Encoder) -> None:
-            if epoch != settings["epochs"]:
+            if epoch != settings["epochs"] or not isinstance(encoder, FoldIn):
                 return
             for ridge, damping in READOUTS:
                 encoder.readout = Readout(settings["masked"], ridge, damping)
@@ -78,18 +80,20 @@ class Validation:
         self, settings: Settings, look: Callable[[int, Callable[[], float], Encoder], None]
     ) -> None:
         past, truth = self._split(settings["half_life_days"])
-        schedule = replace(
-            self._experiment.training(0),
-            epochs=int(settings["epochs"]),
-            learning_rate=settings["learning_rate"],
-            weight_decay=settings["weight_decay"],
-            masked=settings["masked"],
+        own = {
+            "epochs": int(settings["epochs"]),
+            "learning_rate": settings["learning_rate"],
+            "weight_decay": settings["weight_decay"],
+            "masked": settings["masked"],
+        }
+        trial = replace(
+            self._experiment,
+            schedule={**self._experiment.schedule, **own},
+            ridge=settings["ridge"],
+            damping=settings["damping"],
         )
-        readout = Readout(settings["masked"], settings["ridge"], settings["damping"])
-        generator = torch.Generator().manual_seed(schedule.seed)
-        encoder = Encoder(
-            past.bought.shape[1], self._experiment.dims[0], generator=generator, readout=readout
-        )
+        schedule = replace(trial.training(0), device=self._device)
+        encoder = trial.recipe().fresh(past, 0, trial.dims[0], schedule.seed)
 
         def score() -> float:
             vectors = encoder.users(past).numpy(), encoder.items(past).numpy()
@@ -107,16 +111,21 @@ def tune(
     interactions: Interactions,
     most_epochs: int,
     say: Callable[[str], None],
+    *,
+    device: str = "cpu",
 ) -> Settings:
     """A coordinate search: the readout, each setting of `GRID` in turn, the readout once more.
+
+    Only `fold_in` has a readout.
 
     Args:
         experiment: where the search starts.
         interactions: all of them; those after v0's validation window are dropped first.
         most_epochs: the longest fit.
         say: takes a line per trial.
+        device: where the fits run.
     """
-    validation = Validation(experiment, interactions)
+    validation = Validation(experiment, interactions, device)
     for name, value in validation.baselines().items():
         say(f"{name}: {value:.4f}")
     start = experiment.training(0)
@@ -131,6 +140,8 @@ def tune(
     }
 
     def read_out(best: float) -> float:
+        if experiment.encoder != "fold_in":
+            return best
         score, ridge, damping = validation.best_readout(settings)
         say(f"ridge {ridge:g}, damping {damping:g}: {score:.4f}")
         if score > best:

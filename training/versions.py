@@ -14,15 +14,15 @@ from feast_bc.alignment import BackwardMap
 from feast_bc.holdout import Holdout
 from feast_bc.transforms import AffineTransform, BackwardTransform
 from training.data import Interactions
-from training.encoder import Encoder, Readout
+from training.encoders.encoder import ITEMS, USERS, Encoder
+from training.encoders.recipe import FOLD_IN, Recipe
 from training.history import History, history
 from training.methods import BC_ALIGNER_REFIT, Method
 from training.recall import first_purchases, recall
+from training.schedule import Schedule
 from training.slices import Slice
-from training.trainer import Schedule, Target, fit, fit_backward
+from training.trainer import Target, fit, fit_backward
 
-USERS, ITEMS = "user_embedding", "item_embedding"
-_READOUT = Readout()
 _MAP_SEED = 500  # a map and the encoder beside it share no draws
 
 
@@ -61,7 +61,7 @@ def choose_epochs(
     """
     past = history(interactions, window.validation_start)
     truth = first_purchases(interactions.between(window.validation_start, window.end), past)
-    encoder = _initial(past, dim, schedule.seed)
+    encoder = FOLD_IN.fresh(past, 0, dim, schedule.seed)
     found: dict[int, float] = {}
 
     def look(epoch: int) -> None:
@@ -107,7 +107,7 @@ def train_version(
     schedule: Schedule,
     holdout: Holdout,
     *,
-    readout: Readout = _READOUT,
+    recipe: Recipe = FOLD_IN,
     trained: Encoder | None = None,
 ) -> Version:
     """Train the version after `versions` in one method's way.
@@ -119,7 +119,7 @@ def train_version(
         dim: D_k, where the method's encoder is a fresh one.
         schedule: with the version's own seed.
         holdout: entities which no alignment sees.
-        readout: of the items.
+        recipe: of the encoders.
         trained: M_k, where another method that shares it has trained it already.
     """
     number = len(versions)
@@ -135,44 +135,44 @@ def train_version(
         if method.encoder == "continued":
             dim = previous.dim
             epochs = -(-epochs // 2)  # the paper's: 250 of 500
-        encoder = previous.grown(past.bought.shape[1], dim, seed=schedule.seed)
+        encoder = previous.grown(past, dim, seed=schedule.seed)
     elif encoder is None:
-        encoder = _initial(past, dim, schedule.seed, readout)
-    target = _target(method, versions, past, encoder.dim, holdout, schedule.seed)
+        encoder = recipe.fresh(past, number, dim, schedule.seed)
+    targets = _targets(method, versions, past, encoder.dim, holdout, schedule.seed)
     if fresh:
         weight = schedule.alignment if method.weight is None else method.weight
         own = replace(schedule, epochs=epochs, alignment=weight)
-        fit(encoder, past, own, target=target if method.joint else None)
+        fit(encoder, past, own, targets=targets if method.joint else None)
     encoder.eval()
-    if target is None:
-        return Version(number, past, encoder, {})
-    return Version(
-        number, past, encoder, _backward(method, versions, encoder, past, target, holdout)
-    )
+    return Version(number, past, encoder, _backward(method, number, encoder, past, targets))
 
 
-def _initial(past: History, dim: int, seed: int, readout: Readout = _READOUT) -> Encoder:
-    generator = torch.Generator().manual_seed(seed)
-    return Encoder(past.bought.shape[1], dim, generator=generator, readout=readout)
-
-
-def _target(
+def _targets(
     method: Method,
     versions: Sequence[Version],
     past: History,
     dim: int,
     holdout: Holdout,
     seed: int,
-) -> Target | None:
+) -> dict[str, Target]:
+    """By family; empty for version 0."""
     if not versions:
-        return None
+        return {}
     previous = versions[-1].encoder
-    return Target(
-        previous.users(past),
-        previous.knows(past) & _not_held_out(holdout, past.user_ids),
-        _map(method, dim, previous.dim, seed),
-        _older(method, versions, USERS),
-    )
+    return {
+        USERS: Target(
+            previous.users(past),
+            previous.knows_users(past) & _not_held_out(holdout, past.user_ids),
+            _map(method, dim, previous.dim, seed),
+            _older(method, versions, USERS),
+        ),
+        ITEMS: Target(
+            previous.items(past),
+            previous.knows_items(past) & _not_held_out(holdout, past.item_ids),
+            _map(method, dim, previous.dim, seed=len(versions)),
+            _older(method, versions, ITEMS),
+        ),
+    }
 
 
 def _map(method: Method, dim: int, previous: int, seed: int) -> BackwardMap:
@@ -193,36 +193,25 @@ def _older(method: Method, versions: Sequence[Version], family: str) -> list[Ten
 
 def _backward(
     method: Method,
-    versions: Sequence[Version],
+    number: int,
     encoder: Encoder,
     past: History,
-    target: Target,
-    holdout: Holdout,
+    targets: Mapping[str, Target],
 ) -> dict[str, AffineTransform]:
     """The final B_k of each family.
 
-    The items' vectors follow from the users' and are no part of the joint loss: where that
-    trained the users' map, the items' is the least-squares solution.
+    Where the joint loss trained the encoder but not this family's map, because the family's
+    vectors follow from the other's, the map is the least-squares solution.
     """
-    previous = versions[-1].encoder
-    hop = {"from_version": len(versions), "to_version": len(versions) - 1}
-    items = Target(
-        previous.items(past),
-        _not_held_out(holdout, past.item_ids),
-        _map(method, encoder.dim, previous.dim, seed=len(versions)),
-        _older(method, versions, ITEMS),
-    )
     found = {}
-    for family, vectors, aim in (
-        (USERS, encoder.users(past), target),
-        (ITEMS, encoder.items(past), items),
-    ):
-        solved = method.refit or (method.joint and family == ITEMS)
+    for family, target in targets.items():
+        vectors = encoder.users(past) if family == USERS else encoder.items(past)
+        solved = method.refit or (method.joint and family not in encoder.joint)
         if method.backward != "truncation" and solved:
-            aim.backward.fit_least_squares(vectors, aim.previous, aim.present)
+            target.backward.fit_least_squares(vectors, target.previous, target.present)
         elif method.loss is not None and not method.joint:
-            fit_backward(vectors, aim, seed=len(versions))
-        found[family] = aim.backward.export(**hop)
+            fit_backward(vectors, target, seed=number)
+        found[family] = target.backward.export(from_version=number, to_version=number - 1)
     return found
 
 

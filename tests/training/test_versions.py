@@ -14,9 +14,9 @@ from feast_bc.transforms import compose
 from training.consumer import train_consumer, will_cancel, will_spend
 from training.data import Interactions
 from training.evaluation import evaluate_alignment, evaluate_intended, evaluate_unintended
+from training.schedule import Schedule
 from training.slices import Slice, slice_by_count
 from training.snapshots import Snapshot, write_snapshots
-from training.trainer import Schedule
 from training.versions import ITEMS, USERS, Version, choose_epochs, train_versions
 
 DIMS = (6, 8, 10)

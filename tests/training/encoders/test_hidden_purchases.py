@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 
 from training.bags import Bags
-from training.encoder import Encoder
-from training.trainer import cross_entropy
+from training.encoders.fold_in import FoldIn, cross_entropy
 
 ASKED = Bags(
     torch.tensor([4, 0, 2]), torch.tensor([0, 1, 1]), torch.tensor([1.0, 0.5, 0.25]), count=2
@@ -14,8 +13,8 @@ ASKED = Bags(
 VECTORS = torch.tensor([[1.0, -1.0], [0.5, 2.0]])
 
 
-def _encoder() -> Encoder:
-    return Encoder(6, 2, generator=torch.Generator().manual_seed(0))
+def _encoder() -> FoldIn:
+    return FoldIn(6, 2, generator=torch.Generator().manual_seed(0))
 
 
 def test_all_items_give_the_weighted_log_softmax() -> None:
