@@ -74,9 +74,7 @@ def demo(folder: Path) -> None:
     help="Takes the results; runs/<experiment>. A run that was stopped goes on where it was.",
 )
 @_DEVICE
-@click.option(
-    "--bf16", is_flag=True, help="Multiply in bfloat16 (autocast): for GPUs, where it is fast."
-)
+@click.option("--bf16", is_flag=True, help="Dense layers in bfloat16: for GPUs, and graphsage.")
 def run(
     experiment: Path,
     data: Path | None,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import scipy.sparse as sp
 
-from training.data import Interactions
+from training.data import Codes, Interactions
 
 _DAY = np.timedelta64(1, "D")
 
@@ -22,6 +24,9 @@ class History:
         bought: float32 CSR of shape `(users, items)`; 1 where the user bought the item.
         recency: the same pattern; 0.5 ** (age of the pair's last purchase / half-life).
         user_ids, item_ids: the ids of rows and columns.
+        item_tokens: by feature ("id"; where the data has attributes, "category" and "brand"): the
+            code of each item's token, int64, shape `(items,)`, -1 for none. Tokens are coded in
+            the order of items, so those known at an earlier instant are the first ones.
     """
 
     instant: np.datetime64
@@ -29,6 +34,7 @@ class History:
     recency: sp.csr_matrix
     user_ids: pa.Array
     item_ids: pa.Array
+    item_tokens: Mapping[str, Codes]
 
 
 def history(
@@ -50,4 +56,13 @@ def history(
         sp.csr_matrix((weight, where), shape=(users, items)),
         seen.user_ids[:users],
         seen.item_ids[:items],
+        _tokens(seen, items),
     )
+
+
+def _tokens(seen: Interactions, items: int) -> dict[str, Codes]:
+    found = {"id": np.arange(items)}
+    if seen.attributes is not None:
+        for name in ("category", "brand"):
+            found[name] = pd.factorize(getattr(seen.attributes, name)[:items])[0]
+    return found

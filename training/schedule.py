@@ -19,7 +19,8 @@ class Schedule:
         candidates: `fold_in`: items drawn per step for the softmax's normaliser; None: all.
         seed: of the initial tables, the order of users, the masks and the draws.
         device: where the fit runs; the fitted encoder is on the CPU again.
-        bf16: multiply in bfloat16 (autocast); parameters and losses stay float32.
+        bf16: dense layers multiply in bfloat16 (autocast). Parameters, sparse products, scores and
+            losses stay float32, and so do encoders without such layers: all but `graphsage`.
     """
 
     epochs: int = 30

@@ -8,7 +8,7 @@ from typing_extensions import Self
 
 from training.encoders.graph import Graph
 from training.encoders.matrix_factorisation import MatrixFactorisation
-from training.encoders.ranked_pairs import PairOptions
+from training.encoders.ranked_pairs import GraphOptions
 from training.history import History
 
 
@@ -26,13 +26,14 @@ class LightGCN(MatrixFactorisation):
         dim: int,
         *,
         generator: torch.Generator,
-        options: PairOptions,
+        options: GraphOptions,
     ) -> None:
         super().__init__(users, items, dim, generator=generator, options=options)
+        self.options: GraphOptions
         self.register_buffer("layers", torch.tensor(options.depth(0)))
 
     @classmethod
-    def fresh(cls, past: History, version: int, dim: int, seed: int, options: PairOptions) -> Self:
+    def fresh(cls, past: History, version: int, dim: int, seed: int, options: GraphOptions) -> Self:
         encoder = super().fresh(past, version, dim, seed, options)
         encoder.layers.fill_(options.depth(version))
         return encoder

@@ -24,7 +24,7 @@ class MatrixFactorisation(PairEncoder):
         users, items: how many are known at the end of training.
         dim: the dimension of user and item vectors.
         generator: draws the initial tables.
-        options: `layers` means nothing here.
+        options: see there.
     """
 
     def __init__(

@@ -27,15 +27,24 @@ class PairOptions:
     """What experiments can set of these encoders.
 
     Attributes:
-        layers: of message passing, per version; the last one also for all later versions.
         penalty: the weight of the output vectors' squared lengths (the paper: 1e-2).
         recent: draw a user's positive items in proportion to `History.recency`; else uniformly,
             as the paper does.
     """
 
-    layers: tuple[int, ...] = (2, 2, 3)
     penalty: float = 1e-2
     recent: bool = False
+
+
+@dataclass(frozen=True)
+class GraphOptions(PairOptions):
+    """Of those that look at a node's neighbours.
+
+    Attributes:
+        layers: of message passing, per version; the last one also for all later versions.
+    """
+
+    layers: tuple[int, ...] = (2, 2, 3)
 
     def __post_init__(self) -> None:
         if not self.layers or min(self.layers) < 1:

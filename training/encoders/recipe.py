@@ -10,16 +10,16 @@ from torch import Tensor
 
 from training.encoders.encoder import Encoder
 from training.encoders.fold_in import FoldIn, Readout
-from training.encoders.graphsage import GraphSAGE
+from training.encoders.graphsage import GraphSAGE, GraphSAGEOptions
 from training.encoders.lightgcn import LightGCN
 from training.encoders.matrix_factorisation import MatrixFactorisation
-from training.encoders.ranked_pairs import PairOptions
+from training.encoders.ranked_pairs import GraphOptions, PairOptions
 from training.history import History
 
 _KINDS: Mapping[str, tuple[type[Encoder], type[Any]]] = {
     "fold_in": (FoldIn, Readout),
-    "graphsage": (GraphSAGE, PairOptions),
-    "lightgcn": (LightGCN, PairOptions),
+    "graphsage": (GraphSAGE, GraphSAGEOptions),
+    "lightgcn": (LightGCN, GraphOptions),
     "matrix_factorisation": (MatrixFactorisation, PairOptions),
 }
 

@@ -46,7 +46,9 @@ def symmetric_product(matrix: Tensor, vectors: Tensor) -> Tensor:
         matrix: CSR, shape `(n, n)`.
         vectors: shape `(n, d)`; of the matrix' dtype.
     """
-    product: Tensor = _Symmetric.apply(matrix, vectors)
+    # There are no sparse products in bfloat16.
+    with torch.autocast(vectors.device.type, enabled=False):
+        product: Tensor = _Symmetric.apply(matrix, vectors)
     return product
 
 
