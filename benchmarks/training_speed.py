@@ -12,7 +12,8 @@ paper's loss: users drawn uniformly, one item of theirs, one negative that they 
 
 Two tables, medians over the rounds with the ratio of the pairs:
 
-- pairs per second, training only;
+- pairs per second, training only
+  (also by processor time, which hardly moves with what else the machine does);
 - seconds to the same Recall@50 on v0's validation window: the best that the reference reaches in
   `--epochs` epochs, which is when its clock stops; the time of looking does not count. Where ours
   never gets there, the time is infinite.
@@ -25,11 +26,12 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
@@ -46,7 +48,8 @@ from training.slices import slice_by_count
 _REFERENCE_BATCH, _REFERENCE_RATE = 2048, 1e-3
 _PENALTY = 1e-2
 _QUANTILES = (0.5, 0.6, 0.7, 0.8, 0.9)
-_STEPS = 20  # of the reference, where an epoch is not needed
+_STEPS = 20  # of the reference, for peak memory
+SIDES = ("reference", "ours")
 
 Trainer = Iterator[int]
 """Yields the number of pairs after each step."""
@@ -129,36 +132,41 @@ class Side:
             self._trainer = reference(self.encoder, task, seed)
         else:
             self._trainer = ours(self.encoder, task, seed, arguments.batch, arguments.rate)
-        self.seconds, self.pairs = 0.0, 0
-        self.found: list[tuple[float, float]] = []  # (seconds, recall)
+        self.spent, self.pairs = np.zeros(2), 0  # seconds: elapsed, and of this process
+        self.found: list[tuple[npt.NDArray[np.float64], float]] = []  # (spent, recall)
 
     def train(self, pairs: int) -> None:
         """Until that many more pairs are done."""
-        began, done = time.perf_counter(), 0
+        began, done = _clocks(), 0
         while done < pairs:
             done += next(self._trainer)
-        self.seconds += time.perf_counter() - began
+        self.spent = self.spent + _clocks() - began
         self.pairs += done
 
     def look(self) -> float:
         score = self._task.recall(self.encoder)
-        self.found.append((self.seconds, score))
+        self.found.append((self.spent, score))
         return score
 
     def best(self) -> float:
         return max(score for _, score in self.found)
 
-    def seconds_to(self, score: float) -> float:
-        return min((spent for spent, found in self.found if found >= score), default=math.inf)
+    def spent_until(self, goal: float) -> npt.NDArray[np.float64]:
+        never = np.full(2, math.inf)
+        return next((spent for spent, score in self.found if score >= goal), never)
+
+
+def _clocks() -> npt.NDArray[np.float64]:
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def round_of(task: Task, arguments: argparse.Namespace, seed: int) -> tuple[Side, Side]:
     """Both sides in turns, so that whatever else the machine does falls on both."""
     epoch = task.past.bought.nnz
-    slow, fast = (Side(name, task, arguments, seed) for name in ("reference", "ours"))
+    slow, fast = (Side(name, task, arguments, seed) for name in SIDES)
     for side in (slow, fast):
         side.train(1)  # one step of either: first-use costs are nobody's
-        side.seconds, side.pairs = 0.0, 0
+        side.spent, side.pairs = np.zeros(2), 0
     for _ in range(arguments.epochs):
         slow.train(epoch)
         slow.look()
@@ -173,10 +181,6 @@ def some_steps(name: str, data: Path, arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     side = Side(name, Task.of(data), arguments, 0)
     side.train(_STEPS * _REFERENCE_BATCH)
-
-
-def medians(values: Sequence[float]) -> float:
-    return float(np.median(values))
 
 
 def main() -> None:
@@ -200,44 +204,48 @@ def main() -> None:
         f"layer(s) of {arguments.dim}. Most popular: Recall@50 {popular:.4f}\n"
     )
     rounds = [round_of(task, arguments, seed) for seed in range(arguments.runs)]
-    peak = {
-        name: peak_rss(some_steps, name, arguments.data, arguments)
-        for name in ("reference", "ours")
-    }
+    peak = {name: math.nan for name in SIDES}
+    if arguments.memory:
+        peak = {name: peak_rss(some_steps, name, arguments.data, arguments) for name in SIDES}
     _speed(report, rounds, peak)
     _time_to_recall(report, rounds)
 
 
-def _speed(report: Report, rounds: Sequence[tuple[Side, Side]], peak: dict[str, float]) -> None:
-    rates = [[side.pairs / side.seconds for side in both] for both in rounds]
-    slow, fast = (medians(values) for values in zip(*rates, strict=True))
-    times = medians([ours / theirs for theirs, ours in rates])
+def _speed(report: Report, rounds: Sequence[tuple[Side, Side]], peak: Mapping[str, float]) -> None:
+    rates = np.array([[side.pairs / side.spent for side in both] for both in rounds])
     report.table(
         "Training",
-        ["", "pairs/s", "times the reference", "peak RSS, MiB"],
-        [["reference", slow, 1.0, peak["reference"]], ["ours", fast, times, peak["ours"]]],
+        ["", "pairs/s", "times the reference", "by processor time", "peak RSS, MiB"],
+        _rows(rates[:, :, 0], rates[:, 1] / rates[:, 0], peak),
     )
 
 
 def _time_to_recall(report: Report, rounds: Sequence[tuple[Side, Side]]) -> None:
     goals = [slow.best() for slow, _ in rounds]
-    spent = [
-        [side.seconds_to(goal) for side in both] for both, goal in zip(rounds, goals, strict=True)
-    ]
-    slow, fast = (medians(values) for values in zip(*spent, strict=True))
-    report.table(
-        f"To the same Recall@50 (median {medians(goals):.4f})",
-        ["", "seconds", "times faster", "best Recall@50"],
+    spent = np.array(
         [
-            ["reference", slow, 1.0, medians(goals)],
-            [
-                "ours",
-                fast,
-                medians([theirs / ours for theirs, ours in spent]),
-                medians([fast.best() for _, fast in rounds]),
-            ],
-        ],
+            [side.spent_until(goal) for side in both]
+            for both, goal in zip(rounds, goals, strict=True)
+        ]
     )
+    best = [float(np.median([both[i].best() for both in rounds])) for i in range(2)]
+    report.table(
+        f"To the reference's best Recall@50 (median {best[0]:.4f})",
+        ["", "seconds", "times faster", "by processor time", "best Recall@50"],
+        _rows(spent[:, :, 0], spent[:, 0] / spent[:, 1], dict(zip(SIDES, best, strict=True))),
+    )
+
+
+def _rows(
+    values: npt.NDArray[np.float64], ratios: npt.NDArray[np.float64], last: Mapping[str, float]
+) -> list[list[object]]:
+    """A row per side: the median value, the median ratios, and a last column."""
+    slow, fast = np.median(values, axis=0).tolist()
+    times: list[object] = np.median(ratios, axis=0).tolist()
+    return [
+        [SIDES[0], slow, 1.0, 1.0, last[SIDES[0]]],
+        [SIDES[1], fast, *times, last[SIDES[1]]],
+    ]
 
 
 if __name__ == "__main__":

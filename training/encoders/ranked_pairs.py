@@ -151,9 +151,9 @@ class RankedPairs:
         )
         user, positive, negative = pairs.user[some], pairs.positive[some], pairs.negative[some]
         return [
-            NodeSet(USERS, user, users[user]),
-            NodeSet(ITEMS, positive, items[positive]),
-            NodeSet(ITEMS, negative, items[negative]),
+            NodeSet(USERS, user, users.index_select(0, user)),
+            NodeSet(ITEMS, positive, items.index_select(0, positive)),
+            NodeSet(ITEMS, negative, items.index_select(0, negative)),
         ]
 
 
