@@ -188,10 +188,10 @@ def main() -> None:
     options.add_argument("--data", type=Path, default=BUNDLED, help="interactions (%(default)s)")
     options.add_argument("--dim", type=int, default=64)
     options.add_argument("--layers", type=int, default=2)
-    options.add_argument("--batch", type=int, default=131_072, help="our pairs per pass")
+    options.add_argument("--batch", type=int, default=32_768, help="our pairs per pass")
     options.add_argument("--rate", type=float, default=0.03, help="our learning rate")
-    options.add_argument("--epochs", type=int, default=8, help="of the reference, per round")
-    options.add_argument("--turns", type=int, default=8, help="our epochs for one of those")
+    options.add_argument("--epochs", type=int, default=12, help="of the reference, per round")
+    options.add_argument("--turns", type=int, default=4, help="our epochs for one of those")
     arguments = options.parse_args()
     torch.set_num_threads(1)
     report = Report("training_speed", arguments)
@@ -204,7 +204,7 @@ def main() -> None:
         f"layer(s) of {arguments.dim}. Most popular: Recall@50 {popular:.4f}\n"
     )
     rounds = [round_of(task, arguments, seed) for seed in range(arguments.runs)]
-    peak = {name: math.nan for name in SIDES}
+    peak = dict.fromkeys(SIDES, math.nan)
     if arguments.memory:
         peak = {name: peak_rss(some_steps, name, arguments.data, arguments) for name in SIDES}
     _speed(report, rounds, peak)
