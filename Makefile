@@ -17,7 +17,7 @@ lint: $(STAMP)
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-BENCHMARKS := materialize online_read historical transform alignment_init
+BENCHMARKS := materialize online_read historical transform alignment_init training_speed
 
 bench: $(STAMP)  ## every benchmark at full size, one after the other; JSON in runs/benchmarks
 	for name in $(BENCHMARKS); do $(RUN) -m benchmarks.$$name || exit 1; done
