@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from feast.infra.online_stores.helpers import _mmh3
 from feast.repo_config import RepoConfig
 from google.protobuf.timestamp_pb2 import Timestamp
+from redis import Redis
 
 from feast_bc.activation import NEVER, Instants
+from feast_bc.redis_commands import hmget
+from feast_bc.redis_exchange import Exchange
 from feast_bc.store_reader import StoreReader
 from feast_bc.stored_rows import Request, StoredRows, take
 
-Commands = list[tuple[bytes, list["str | bytes"]]]
+Commands = list[tuple[bytes, list[bytes]]]
 Replies = Sequence[Sequence["bytes | None"]]
 
 
@@ -22,19 +26,19 @@ class RedisReader(StoreReader):
     """One HMGET per entity, all in one pipeline: an entity's versions share one Redis hash."""
 
     def read(self, request: Request) -> list[StoredRows]:
-        return self.rows(request, self.store._read_hash_fields(self.config, self.commands(request)))
+        return self.rows(request, hash_fields(self.store, self.config, self.commands(request)))
 
     async def read_async(self, request: Request) -> list[StoredRows]:
-        replies = await hmget_async(self.store, self.config, self.commands(request))
+        replies = await hash_fields_async(self.store, self.config, self.commands(request))
         return self.rows(request, replies)
 
     def commands(self, request: Request) -> Commands:
         """The key and fields of each HMGET."""
-        fields: list[str | bytes] = []
+        fields: list[bytes] = []
         for wanted in request.wanted:
             name = self.name(wanted)
             if request.instants or not wanted.value:
-                fields.append(f"_ts:{name}")
+                fields.append(f"_ts:{name}".encode())
             if wanted.value:
                 fields.append(_mmh3(f"{name}:{self.feature}"))
         return [(key, fields) for key in take(self.keys, request.positions)]
@@ -51,8 +55,25 @@ class RedisReader(StoreReader):
         return rows
 
 
-async def hmget_async(store: Any, config: RepoConfig, commands: Commands) -> Replies:
-    """The async twin of `RedisOnlineStore._read_hash_fields`."""
+def hash_fields(store: Any, config: RepoConfig, commands: Commands) -> Replies:
+    """The replies to one HMGET per command, as `RedisOnlineStore._read_hash_fields` gives them."""
+    client = (
+        None if config.online_store.client == "glide" else store._get_client(config.online_store)
+    )
+    if not isinstance(client, Redis):  # a cluster, or another client: let Feast ask
+        replies: Replies = store._read_hash_fields(config, commands)
+        return replies
+    if not commands:
+        return []
+    # Commands of one view share their fields.
+    groups = groupby(commands, key=lambda command: command[1])
+    packed = b"".join([hmget([key for key, _ in group], fields) for fields, group in groups])
+    with Exchange(client) as exchange:
+        return exchange.ask(packed, len(commands))
+
+
+async def hash_fields_async(store: Any, config: RepoConfig, commands: Commands) -> Replies:
+    """`hash_fields` without blocking the event loop."""
     client = await store._get_client_async(config.online_store)
     async with client.pipeline(transaction=False) as pipe:
         for key, fields in commands:

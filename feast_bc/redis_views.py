@@ -17,7 +17,7 @@ from feast_bc import clock
 from feast_bc.feast_rows import Row, feast_rows
 from feast_bc.on_read import resolve
 from feast_bc.readers import reader_for
-from feast_bc.redis_reader import Commands, RedisReader, Replies, hmget_async
+from feast_bc.redis_reader import Commands, RedisReader, Replies, hash_fields, hash_fields_async
 from feast_bc.stored_views import is_on_read
 
 Rounds = Generator[Commands, Replies, list[Row]]
@@ -28,7 +28,7 @@ def read_views(store: Any, config: RepoConfig, grouped_refs: Any, *rest: Any) ->
     """Feast's `_read_features_per_fv` for the Redis store."""
     views = _Views(store, config, grouped_refs, *rest)
     while commands := views.commands():
-        views.take(store._read_hash_fields(config, commands))
+        views.take(hash_fields(store, config, commands))
     views.populate()
 
 
@@ -36,7 +36,7 @@ async def read_views_async(store: Any, config: RepoConfig, grouped_refs: Any, *r
     """Feast's `_read_features_per_fv_async` for the Redis store."""
     views = _Views(store, config, grouped_refs, *rest)
     while commands := views.commands():
-        views.take(await hmget_async(store, config, commands))
+        views.take(await hash_fields_async(store, config, commands))
     views.populate()
 
 
@@ -125,6 +125,7 @@ def _stored(
     name = compute_versioned_name(view, config.registry.enable_online_feature_view_versioning)
     # It adds the timestamp's field to `features`, which Feast drops from the response later.
     features, fields = store._generate_hset_keys_for_features(view, features, fv_name_override=name)
+    fields = [field.encode() if isinstance(field, str) else field for field in fields]
     redis_keys = store._generate_redis_keys_for_entities(config, keys)
     replies = yield [(key, fields) for key in redis_keys]
     rows: list[Row] = store._convert_redis_values_to_protobuf(replies, name, features)

@@ -19,6 +19,7 @@ from feast_bc.encoding import encode_matrix
 from feast_bc.entity_keys import key_types, serialized_keys
 from feast_bc.online_writer import ViewValues
 from feast_bc.redis_commands import HashFields, hmget, hset, hset_arguments
+from feast_bc.redis_exchange import Exchange
 from feast_bc.vectors import Mask
 
 _NEVER = np.iinfo(np.int64).min
@@ -92,7 +93,7 @@ def _timestamps(
                 pipe.hmget(entity, list(fields))
             replies: list[list[bytes | None]] = pipe.execute()
         return replies
-    with _Exchange(client) as exchange:
+    with Exchange(client) as exchange:
         return exchange.ask(hmget(entities, fields), len(entities))
 
 
@@ -107,32 +108,9 @@ def _store(
                     pipe.expire(entity, ttl)
             pipe.execute()
         return
-    with _Exchange(client) as exchange:
+    with Exchange(client) as exchange:
         for count, commands in hset(entities, fields, ttl):
             exchange.ask(commands.data, count)
-
-
-class _Exchange:
-    """Packed commands over one connection of the client's pool."""
-
-    def __init__(self, client: Redis) -> None:
-        self._pool = client.connection_pool
-
-    def __enter__(self) -> _Exchange:
-        self._connection: Any = self._pool.get_connection()  # redis-py's types stop here
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            # Replies that nobody has read must not answer somebody else.
-            self._connection.disconnect()
-        self._pool.release(self._connection)
-
-    def ask(self, commands: bytes | memoryview, count: int) -> list[Any]:
-        """Send `count` commands, then read their replies; an error reply is raised."""
-        self._connection.send_packed_command([commands])
-        read = self._connection.read_response
-        return [read(disable_decoding=True) for _ in range(count)]
 
 
 class _Micros(dict[bytes | None, int]):

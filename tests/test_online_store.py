@@ -24,6 +24,7 @@ from feast_bc.activation import to_micros
 from feast_bc.encoding import encode
 from feast_bc.errors import CatalogError, DimensionError, ProviderError
 from feast_bc.online_store import on_read_capable
+from feast_bc.redis_reader import hash_fields
 from feast_bc.versioned_embedding import VersionedEmbedding
 from tests.families import EXAMPLE, USER, Family, Row, at, make_store, online, same
 from tests.schedules import apply, run
@@ -176,14 +177,13 @@ def test_online_equals_offline_equals_the_rule_with_redis(
 def test_round_trips(redis_store: dict[str, object], tmp_path: Path) -> None:
     """One where the vectors are few; two where an entity of many lacks the newest version."""
     store = served(tmp_path, ON_READ, redis_store)
-    inner = store._get_provider().online_store
     trips = []
 
-    def count(config: Any, commands: Any) -> Any:
+    def count(inner: Any, config: Any, commands: Any) -> Any:
         trips.append([len(fields) for _, fields in commands])
-        return type(inner)._read_hash_fields(inner, config, commands)
+        return hash_fields(inner, config, commands)
 
-    with patch.object(inner, "_read_hash_fields", count):
+    with patch("feast_bc.redis_views.hash_fields", count):
         online(store, "user_embedding_v0", [1, 2])
         assert trips == [[4, 4]]  # two timestamps, two vectors
         trips.clear()
