@@ -14,13 +14,15 @@ from feast_bc.errors import FeastBCError
 from feast_bc.quality_gate import MAX_RELATIVE_ERROR, QualityGate
 from training.demo import run as run_demo
 from training.experiment import read_experiment
+from training.methods import METHODS
 from training.release import KEYS, publish_versions
 from training.report.finished_run import find_runs
 from training.report.page import write_report
 from training.results import write_results
-from training.run import Run
+from training.run import Run, check_known
 from training.stages import Stages
 from training.tune import tune as search
+from training.tune_alignment import tune_alignment
 
 _EXPERIMENT = click.argument("experiment", type=click.Path(exists=True, path_type=Path))
 _DATA = click.option(
@@ -86,12 +88,13 @@ def run(
     bf16: bool,
 ) -> None:
     """The paper's comparison of methods, as the YAML file EXPERIMENT says."""
-    said = read_experiment(experiment)
-    interactions = said.interactions(data, items)
-    folder = folder or Path("runs") / said.name
-    names = methods.split(",") if methods else said.methods
-    one = Run(said, interactions, folder, Stages(), device=device, bf16=bf16)
-    rows = one(names, seeds or said.seeds)
+    with _told():
+        said = read_experiment(experiment)
+        interactions = said.interactions(data, items)
+        folder = folder or Path("runs") / said.name
+        names = methods.split(",") if methods else said.methods
+        one = Run(said, interactions, folder, Stages(), device=device, bf16=bf16)
+        rows = one(names, seeds or said.seeds)
     print(write_results(folder, rows, one.baselines()))
 
 
@@ -103,12 +106,29 @@ def run(
 @_DEVICE
 def tune(experiment: Path, data: Path | None, items: Path | None, epochs: int, device: str) -> None:
     """Search an experiment's settings on the validation window of version 0."""
-    said = read_experiment(experiment)
-    print(
-        yaml.safe_dump(
-            dict(search(said, said.interactions(data, items), epochs, Stages(), device=device))
-        )
-    )
+    with _told():
+        said = read_experiment(experiment)
+        found = search(said, said.interactions(data, items), epochs, Stages(), device=device)
+    print(yaml.safe_dump(dict(found)))
+
+
+@main.command("tune-alignment")
+@_EXPERIMENT
+@_DATA
+@_ITEMS
+@_DEVICE
+@click.option("--method", default="BC-Aligner", show_default=True, help="A joint one.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
+def tune_joint(
+    experiment: Path, data: Path | None, items: Path | None, device: str, method: str, seeds: int
+) -> None:
+    """Search the alignment's weight and epochs on the validation window of version 1."""
+    with _told():
+        said = read_experiment(experiment)
+        check_known("method", [method], METHODS)
+        interactions = said.interactions(data, items)
+        trials = tune_alignment(said, interactions, METHODS[method], seeds, Stages(), device=device)
+    print(f"best: {trials[0]}")
 
 
 @main.command()

@@ -59,14 +59,14 @@ class Run:
         self._experiment, self._interactions = experiment, interactions
         self._folder, self._say = folder, say
         self._device, self._bf16 = device, bf16
-        _check("task", experiment.tasks, TASKS)
+        check_known("task", experiment.tasks, TASKS)
         asked = {task.__name__ for task in ATTRIBUTE_TASKS} & set(experiment.tasks)
         if asked and interactions.attributes is None:
             raise ValueError(
                 f"Task {min(asked)!r} asks for item attributes: name their file with `items` in "
                 "the experiment."
             )
-        _check("consumer", experiment.consumers, CONSUMERS)
+        check_known("consumer", experiment.consumers, CONSUMERS)
         self.holdout = Holdout()
         self._slices = experiment.slices(interactions)
         self._pasts = [
@@ -81,7 +81,7 @@ class Run:
         Raises:
             ValueError: no method of that name.
         """
-        _check("method", methods, METHODS)
+        check_known("method", methods, METHODS)
         self._claim()
         found = {}
         for seed in range(seeds):
@@ -96,7 +96,7 @@ class Run:
         Raises:
             ValueError: no method of that name, or one of its versions is not there.
         """
-        _check("method", [name], METHODS)
+        check_known("method", [name], METHODS)
         store, method = Store(self._folder, seed), METHODS[name]
         found: list[Version] = []
         for k, past in enumerate(self._pasts):
@@ -213,7 +213,12 @@ def _cost_rows(store: Store, method: Method, k: int) -> list[Row]:
     return [Row(k, SECONDS, cost.seconds), Row(k, PEAK_RSS, cost.peak_rss)]
 
 
-def _check(kind: str, names: Sequence[str], known: Collection[str]) -> None:
+def check_known(kind: str, names: Sequence[str], known: Collection[str]) -> None:
+    """Refuse names that do not exist.
+
+    Raises:
+        ValueError: one of them is not among the known.
+    """
     unknown = set(names) - set(known)
     if unknown:
         raise ValueError(f"No {kind} {min(unknown)!r}; there are {', '.join(known)}.")
