@@ -90,18 +90,21 @@ def paired(
 ) -> Times:
     """Time the cases in turns, so that whatever else the machine does falls on all of them.
 
+    Every round has a random order of its own: what a case leaves behind (threads that still spin,
+    cold caches) falls on another one each time.
+
     Args:
         cases: what to time, by name.
-        runs: measured rounds; every round starts with another case.
+        runs: measured rounds.
         before: runs before each timing, outside it.
         warm: whether one unmeasured round goes first.
         collect: whether garbage is collected before each timing, outside it.
     """
     names = list(cases)
     times = Times({name: [] for name in names}, {name: [] for name in names})
+    order = np.random.default_rng(0)
     for i in range(-1 if warm else 0, runs):
-        turn = i % len(names)
-        for name in names[turn:] + names[:turn]:
+        for name in order.permutation(names).tolist():
             if before:
                 before()
             if collect:
@@ -120,7 +123,7 @@ def paired_calls(cases: Mapping[str, Callable[[], object]], calls: int) -> Mappi
 
     Args:
         cases: what to time, by name.
-        calls: measured calls of each; every turn starts with another case.
+        calls: measured calls of each.
     """
     times = paired(cases, calls, collect=False)
     return {name: Latency.of(times.wall[name], times.cpu[name]) for name in cases}

@@ -8,9 +8,9 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ def serve(repo: Path) -> Iterator[int]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).with_name("feast")), "serve", "--host", "127.0.0.1"]
+    # By default the server starts afresh every thousand requests, and drops connections as it does.
+    command += ["--max-requests", "0"]
     log = repo / "serve.log"
     with log.open("w") as output:
         server = subprocess.Popen(
@@ -79,11 +81,10 @@ class Load:
 
     def run(self, port: int) -> tuple[float, Latency]:
         """Requests per second of all clients together, and the latency of a request."""
-        seconds: list[list[float]] = [[] for _ in range(self.clients)]
-        failures: list[str] = []
 
-        def client(number: int) -> None:
+        def client(number: int) -> list[float]:
             rng = np.random.default_rng(number)
+            seconds = []
             with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
                 for _ in range(self.requests):
                     ids = rng.integers(0, self.entities, self.batch).tolist()
@@ -92,18 +93,13 @@ class Load:
                     connection.request("POST", _PATH, json.dumps(body), _HEADERS)
                     answer = connection.getresponse()
                     content = answer.read()
-                    seconds[number].append(time.perf_counter() - began)
+                    seconds.append(time.perf_counter() - began)
                     if answer.status != 200 or b"NOT_FOUND" in content:
-                        failures.append(f"{answer.status} {content[:200]!r}")
-                        return
+                        raise RuntimeError(f"feast serve: {answer.status} {content[:200]!r}")
+            return seconds
 
-        threads = [threading.Thread(target=client, args=(n,)) for n in range(self.clients)]
-        began = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        spent = time.perf_counter() - began
-        if failures:
-            raise RuntimeError(f"feast serve answered {failures[0]}")
+        with ThreadPoolExecutor(self.clients) as pool:
+            began = time.perf_counter()
+            seconds = list(pool.map(client, range(self.clients)))
+            spent = time.perf_counter() - began
         return self.clients * self.requests / spent, Latency.of(np.concatenate(seconds))

@@ -88,6 +88,11 @@ def make_stores(work: Workload, address: str) -> dict[str, FeatureStore]:
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         for store in stores.values():
             store.materialize(computed(0), work.after)
+    # Feast keeps one request cache per process and empties it when it meets a registry of another
+    # age: stores that take turns would all read their views anew on every call.
+    created = stores["stock"].registry.cached_registry_proto_created
+    for store in stores.values():
+        store.registry.cached_registry_proto_created = created
     return stores
 
 
@@ -133,7 +138,9 @@ def latencies(
     """The rows of the table for one dimension and batch size."""
     rng = np.random.default_rng(0)
     cases = reads(stores, lambda: rng.integers(0, work.entities, batch).tolist())
-    found = paired_calls(cases, calls)
+    # The on-demand hop leaves the machine in a state that the fast reads after it would pay for.
+    alone = {name: cases.pop(name) for name in ["on-demand hop"]}
+    found = {**paired_calls(cases, calls), **paired_calls(alone, calls)}
     stock, array = found["stock"], found["stock, as an array"]
     return [
         [

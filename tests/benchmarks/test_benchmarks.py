@@ -53,6 +53,8 @@ def test_ratios_are_taken_within_the_rounds() -> None:
 
 def test_cases_take_turns() -> None:
     order: list[str] = []
-    times = paired({name: lambda name=name: order.append(name) for name in "ab"}, 2)
-    assert "".join(order) == "ba" + "ab" + "ba"  # a warm-up, then two rounds
-    assert [len(times.wall[name]) for name in "ab"] == [2, 2]
+    times = paired({name: lambda name=name: order.append(name) for name in "ab"}, 30)
+    rounds = {"".join(order[i : i + 2]) for i in range(0, len(order), 2)}
+    assert rounds == {"ab", "ba"}
+    assert len(order) == 2 * 31  # one round is a warm-up
+    assert [len(times.wall[name]) for name in "ab"] == [30, 30]
