@@ -46,7 +46,7 @@ def run(session: str, folder: Path) -> None:
         },
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=540,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
