@@ -26,7 +26,7 @@ from feast_bc.errors import (
 from feast_bc.latest import align, changes, natives_of, relevant_members
 from feast_bc.latest_rows import LatestRows
 from feast_bc.online_writer import OnlineWriter, ViewValues
-from feast_bc.resolution import NONE, Winners
+from feast_bc.resolution import NONE, Winners, describe
 from feast_bc.source import BackwardCompatibleSource
 from feast_bc.vectors import Matrix, to_matrix
 from feast_bc.versions import EmbeddingVersion
@@ -253,7 +253,7 @@ def _matrix(
     column: pa.ChunkedArray, member: EmbeddingVersion, embedding: str, keys: pa.Table
 ) -> Matrix:
     """The vectors of a batch. Raises as `to_matrix`, naming the first entity at fault."""
-    of = f"{embedding} version {member.version} ({member.source.name})"
+    of = describe(embedding, member)
     try:
         return to_matrix(column, member.dim, of=of)[0]
     except (DimensionError, InvalidVectorsError) as error:

@@ -19,7 +19,7 @@ from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
 
 from feast_bc import clock
-from feast_bc.activation import Instants, active_at, last_boundary, to_micros
+from feast_bc.activation import NEVER, Instants, active_at, last_boundary, to_micros
 from feast_bc.encoding import NULL
 from feast_bc.entity_ids import join_keys
 from feast_bc.errors import InvalidVectorsError, ProviderError
@@ -172,7 +172,7 @@ class _Materialized:
     def _holds_from(self, source: BackwardCompatibleSource) -> int:
         """Before this instant an older view did not take this version's vectors."""
         if source.version == self._source.version:
-            return int(np.iinfo(np.int64).min)
+            return NEVER
         edges = [last_boundary(self._source.members[0].activations, self._now) or 0]
         if source.last_updated_timestamp is not None:
             edges.append(min(to_micros(source.last_updated_timestamp), self._now))

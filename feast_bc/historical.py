@@ -19,9 +19,9 @@ from feast.utils import _parse_feature_ref
 
 from feast_bc.activation import Instants
 from feast_bc.errors import ProviderError
-from feast_bc.helper import Helper, entity_columns
+from feast_bc.helper_view import HelperView, entity_columns
+from feast_bc.joined_rows import NO_ROW, JoinedRows, RowNumbers
 from feast_bc.latest import micros
-from feast_bc.native_rows import NO_ROW, NativeRows, RowNumbers
 from feast_bc.parquet_rows import ParquetRows, connect, files
 from feast_bc.resolution import counting, view_values, winners
 from feast_bc.source import BackwardCompatibleSource
@@ -53,9 +53,9 @@ class HistoricalRetrieval:
         self._full_feature_names = full_feature_names
         self._views = list(feature_views)
         self._refs = list(feature_refs)
-        self._helpers: dict[tuple[object, ...], Helper] = {}
+        self._helpers: dict[tuple[object, ...], HelperView] = {}
         self._sources: dict[str, BackwardCompatibleSource] = {}
-        self._helpers_of: dict[str, dict[int, Helper]] = {}
+        self._helpers_of: dict[str, dict[int, HelperView]] = {}
         for view in self._views:
             if isinstance(view.batch_source, BackwardCompatibleSource):
                 name = view.projection.name_to_use()
@@ -119,7 +119,7 @@ class HistoricalRetrieval:
         distinct, code = _distinct(asked)
 
         instants = micros(pa.chunked_array(pa.array(distinct[EVENT_TIMESTAMP])))
-        natives: dict[str, NativeRows] = {}
+        natives: dict[str, JoinedRows] = {}
         if through_parquet and len(distinct):
             natives = self._join_parquet(
                 distinct,
@@ -133,7 +133,7 @@ class HistoricalRetrieval:
         joined: dict[str, pa.ChunkedArray] = {}
         for batch in batches if len(distinct) else []:
             joined.update(self._ask(batch, distinct, join))
-        natives |= {helper.view.name: helper.native_rows(joined, code) for helper in heavy}
+        natives |= {helper.view.name: helper.joined_rows(joined, code) for helper in heavy}
         instants = instants[code]
         result = pa.Table.from_pandas(entity_df, preserve_index=False)
         for name, column in self._features(joined, natives, instants, code).items():
@@ -165,7 +165,7 @@ class HistoricalRetrieval:
         code: RowNumbers,
         *,
         filter_by_created_timestamp: bool,
-    ) -> dict[str, NativeRows]:
+    ) -> dict[str, JoinedRows]:
         """The native rows of every helper over local parquet files, one per entry of `code`.
 
         Newest versions first: an older one is only joined for rows that no newer one has taken.
@@ -196,7 +196,7 @@ class HistoricalRetrieval:
                     )
                 for name, count in counts.items():
                     undecided[name] &= ~(count & (row != NO_ROW))
-                natives[helper.view.name] = NativeRows(row[code], rows.fetch)
+                natives[helper.view.name] = JoinedRows(row[code], rows.fetch)
         return natives
 
     def with_query(self, entity_df: str, join: Join) -> pa.Table:
@@ -215,7 +215,7 @@ class HistoricalRetrieval:
             dict(result.slice(0, 0).to_pandas().dtypes)
         )
         code = np.arange(len(table))
-        natives = {h.view.name: h.native_rows(joined, code) for h in self._helpers.values()}
+        natives = {h.view.name: h.joined_rows(joined, code) for h in self._helpers.values()}
         instants = micros(table[timestamp])
         for name, column in self._features(joined, natives, instants, code).items():
             result = result.append_column(name, column)
@@ -224,7 +224,7 @@ class HistoricalRetrieval:
     def _features(
         self,
         joined: Mapping[str, pa.ChunkedArray],
-        natives: Mapping[str, NativeRows],
+        natives: Mapping[str, JoinedRows],
         instants: Instants,
         code: RowNumbers,
     ) -> dict[str, pa.ChunkedArray]:
@@ -269,7 +269,7 @@ class HistoricalRetrieval:
         refs = [ref for ref in self._refs if ref.split(":")[0] in names]
         return refs + [h.ref for h in self._helpers.values() if h.view.name in names]
 
-    def _helpers_for(self, view: FeatureView) -> dict[int, Helper]:
+    def _helpers_for(self, view: FeatureView) -> dict[int, HelperView]:
         """One helper per version that may give the view's values; views of a family share them."""
         source = view.batch_source
         helpers = {}
@@ -280,7 +280,7 @@ class HistoricalRetrieval:
             key = (source.embedding, member.version, member.source, aliases)
             if key not in self._helpers:
                 name = f"{source.embedding}_v{member.version}_native{len(self._helpers)}"
-                self._helpers[key] = Helper.of_member(name, view, member)
+                self._helpers[key] = HelperView.of_member(name, view, member)
             helpers[member.version] = self._helpers[key]
         return helpers
 

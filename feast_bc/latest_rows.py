@@ -16,7 +16,7 @@ from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.repo_config import RepoConfig
 
-from feast_bc.activation import Instants, to_micros
+from feast_bc.activation import NEVER, Instants, to_micros
 from feast_bc.errors import InvalidVectorsError
 from feast_bc.latest import TIMESTAMP, VECTOR, key_codes, micros
 from feast_bc.resolution import Winners
@@ -25,7 +25,6 @@ from feast_bc.vectors import Mask
 
 # A small write batch is no reason to read in small steps.
 _READ_ROWS = 2**14
-_OLDEST = np.iinfo(np.int64).min
 
 
 class LatestRows(Protocol):
@@ -73,7 +72,7 @@ class PulledRows:
             yield part, self._vectors.take(pa.array(part))
 
 
-class ParquetRows:
+class StreamedRows:
     """Rows of a parquet file, which is read twice: keys and timestamps first, vectors later.
 
     Vectors are never held for more than one batch, so memory grows with the number of rows, not
@@ -177,7 +176,7 @@ def latest_rows(
         end: rows with a later timestamp do not count.
     """
     if _streams(store, source, config) and not set(join_keys) & set(source.field_mapping.values()):
-        return ParquetRows(source, feature=feature, join_keys=join_keys, end=end, config=config)
+        return StreamedRows(source, feature=feature, join_keys=join_keys, end=end, config=config)
     return PulledRows(store.latest_rows(config, source, feature, list(join_keys), end=end))
 
 
@@ -209,7 +208,7 @@ def _instants(column: pa.ChunkedArray) -> Instants:
     if not pa.types.is_timestamp(column.type):
         column = pc.cast(column, pa.timestamp("us"))
     valid = np.asarray(column.is_valid())
-    instants = np.full(len(column), _OLDEST, np.int64)
+    instants = np.full(len(column), NEVER, np.int64)
     instants[valid] = micros(column.drop_null())
     return instants
 

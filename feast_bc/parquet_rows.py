@@ -19,7 +19,8 @@ from feast.data_source import DataSource
 from feast.infra.offline_stores.file_source import FileSource
 
 from feast_bc.errors import ProviderError
-from feast_bc.native_rows import NO_ROW, RowNumbers
+from feast_bc.joined_rows import NO_ROW, RowNumbers
+from feast_bc.parquet_nulls import may_hold_nulls
 from feast_bc.vectors import Matrix, to_matrix
 
 # A row's number is that of its file, and its place in the file in the lower bits.
@@ -95,7 +96,7 @@ class ParquetRows:
             if filter_by_created_timestamp:
                 where.append('native.created <= entity."at"')
         row = f"(file_index::BIGINT << {_FILE_SHIFT}) + file_row_number"
-        if self._may_hold_nulls():
+        if any(may_hold_nulls(pq.read_metadata(file), self._vector) for file in self._files):
             row = f"CASE WHEN {_quoted(self._vector)} IS NULL THEN {NO_ROW} ELSE {row} END"
         native["row"] = row
         columns = ", ".join(f'{expression} AS "{name}"' for name, expression in native.items())
@@ -161,21 +162,6 @@ class ParquetRows:
                             yield range(first, first + len(batch)), batch.column(0)
                             first += len(batch)
                     first = end
-
-    def _may_hold_nulls(self) -> bool:
-        """Whether the files' statistics leave room for null vectors (reading them costs much)."""
-        for file in self._files:
-            metadata = pq.read_metadata(file)
-            for group in range(metadata.num_row_groups):
-                columns = map(metadata.row_group(group).column, range(metadata.num_columns))
-                for column in columns:
-                    if column.path_in_schema.split(".")[0] == self._vector:
-                        statistics = column.statistics
-                        if not (statistics and statistics.has_null_count):
-                            return True
-                        if statistics.null_count:
-                            return True
-        return False
 
     def _stat(self) -> list[tuple[int, int, int]]:
         found = [os.stat(file) for file in self._files]

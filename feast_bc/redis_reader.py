@@ -7,7 +7,6 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from feast.infra.online_stores.helpers import _mmh3
 from feast.repo_config import RepoConfig
 from google.protobuf.timestamp_pb2 import Timestamp
 from redis import Redis
@@ -15,6 +14,7 @@ from redis import Redis
 from feast_bc.activation import NEVER, Instants
 from feast_bc.redis_commands import hmget
 from feast_bc.redis_exchange import Exchange
+from feast_bc.redis_fields import timestamp_field, value_field
 from feast_bc.store_reader import StoreReader
 from feast_bc.stored_rows import Request, StoredRows, take
 
@@ -38,9 +38,9 @@ class RedisReader(StoreReader):
         for wanted in request.wanted:
             name = self.name(wanted)
             if request.instants or not wanted.value:
-                fields.append(f"_ts:{name}".encode())
+                fields.append(timestamp_field(name))
             if wanted.value:
-                fields.append(_mmh3(f"{name}:{self.feature}"))
+                fields.append(value_field(name, self.feature))
         return [(key, fields) for key in take(self.keys, request.positions)]
 
     def rows(self, request: Request, replies: Replies) -> list[StoredRows]:

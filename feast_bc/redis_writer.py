@@ -8,21 +8,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from feast.infra.online_stores.helpers import _mmh3, compute_versioned_name
+from feast.infra.online_stores.helpers import compute_versioned_name
 from feast.infra.online_stores.redis import RedisOnlineStore
 from feast.repo_config import RepoConfig
 from google.protobuf.timestamp_pb2 import Timestamp
 from redis import Redis
 
-from feast_bc.activation import Instants
+from feast_bc.activation import NEVER, Instants
 from feast_bc.encoding import encode_matrix
 from feast_bc.entity_keys import key_types, serialized_keys
 from feast_bc.online_writer import ViewValues
 from feast_bc.redis_commands import HashFields, hmget, hset, hset_arguments
 from feast_bc.redis_exchange import Exchange
+from feast_bc.redis_fields import timestamp_field, value_field
 from feast_bc.vectors import Mask
-
-_NEVER = np.iinfo(np.int64).min
 
 
 class RedisWriter:
@@ -47,7 +46,7 @@ class RedisWriter:
         types = key_types(values[0].view)
         entities = [key + project for key in serialized_keys(keys, types, version)]
         if not options.skip_dedup:
-            names = [self._timestamp_field(each) for each in values]
+            names = [timestamp_field(self._name(each)) for each in values]
             stored = _micros(_timestamps(client, entities, names))
             values = [
                 _only(each, each.instants > stored[each.rows, i]) for i, each in enumerate(values)
@@ -58,17 +57,14 @@ class RedisWriter:
     def _fields(self, each: ViewValues) -> HashFields:
         width = 0 if each.vectors is None else each.vectors.shape[1]
         return HashFields(
-            timestamp_field=self._timestamp_field(each),
-            value_field=_mmh3(f"{self._name(each)}:{each.feature}"),
+            timestamp_field=timestamp_field(self._name(each)),
+            value_field=value_field(self._name(each), each.feature),
             rows=each.rows,
             timestamps=_serialized(each.instants),
             values=encode_matrix(each.vectors)
             if each.vectors is not None
             else np.empty((len(each.rows), width), np.uint8),
         )
-
-    def _timestamp_field(self, each: ViewValues) -> bytes:
-        return f"_ts:{self._name(each)}".encode()
 
     def _name(self, each: ViewValues) -> str:
         versioning = self._config.registry.enable_online_feature_view_versioning
@@ -114,13 +110,13 @@ def _store(
 
 
 class _Micros(dict[bytes | None, int]):
-    """Stored timestamps in microseconds, rounded down; what does not count as stored is _NEVER."""
+    """Stored timestamps in microseconds, rounded down; what does not count as stored is NEVER."""
 
     def __missing__(self, stored: bytes | None) -> int:
         timestamp = Timestamp.FromString(stored or b"")
         nanos = timestamp.seconds * 1_000_000_000 + timestamp.nanos
         # Feast overwrites timestamps at or before the epoch.
-        self[stored] = nanos // 1000 if nanos > 0 else _NEVER
+        self[stored] = nanos // 1000 if nanos > 0 else NEVER
         return self[stored]
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from feast_bc.activation import Instants, active_at
-from feast_bc.native_rows import NativeRows, RowNumbers
+from feast_bc.joined_rows import JoinedRows, RowNumbers
 from feast_bc.source import BackwardCompatibleSource
 from feast_bc.vectors import VECTOR_TYPE, Mask, Matrix, from_matrix
 from feast_bc.versions import EmbeddingVersion
@@ -96,14 +96,14 @@ def _values(
     for member in source.members:
         wins = winner == member.version
         if wins.any():
-            of = describe(source, member)
-            natives[member.version] = NativeRows.of_column(columns[member.version], member.dim, of)
+            of = describe(source.embedding, member)
+            natives[member.version] = JoinedRows.of_column(columns[member.version], member.dim, of)
             natives[member.version].load(wins)
     return view_values(source, winner, natives).combine_chunks()
 
 
 def view_values(
-    source: BackwardCompatibleSource, winner: Winners, natives: Mapping[int, NativeRows]
+    source: BackwardCompatibleSource, winner: Winners, natives: Mapping[int, JoinedRows]
 ) -> pa.ChunkedArray:
     """A view's values, each distinct native row transformed once.
 
@@ -147,6 +147,6 @@ def _gathered(
     return from_matrix(out, present)
 
 
-def describe(source: BackwardCompatibleSource, member: EmbeddingVersion) -> str:
+def describe(embedding: str, member: EmbeddingVersion) -> str:
     """What a member's native vectors are, for error messages."""
-    return f"{source.embedding} version {member.version} ({member.source.name})"
+    return f"{embedding} version {member.version} ({member.source.name})"

@@ -9,7 +9,6 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
-import pyarrow.parquet as pq
 from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.infra.offline_stores.file_source import FileSource
@@ -18,6 +17,7 @@ from feast.repo_config import RepoConfig
 from fsspec.core import url_to_fs
 
 from feast_bc.errors import InvalidVectorsError
+from feast_bc.parquet_nulls import may_hold_nulls
 
 _BATCH_ROWS = 16_384
 # Arrow's default buffers the whole file ahead; this keeps a row group or two.
@@ -80,16 +80,10 @@ class SourceBatches:
         """Whether a list column may hold nulls, as far as can be said without reading it."""
         if not self._parquet:
             return True
-        path = f"{self._column_of.get(name, name)}."
+        column = self._column_of.get(name, name)
         with self._reading():
-            groups = [g for f in self._dataset.get_fragments() for g in _row_groups(f.metadata)]
-        columns = [g.column(i) for g in groups for i in range(g.num_columns)]
-        nulls = [
-            column.statistics.null_count if column.is_stats_set else None
-            for column in columns
-            if column.path_in_schema.startswith(path)
-        ]
-        return any(count is None or count > 0 for count in nulls)
+            fragments = self._dataset.get_fragments()
+            return any(may_hold_nulls(fragment.metadata, column) for fragment in fragments)
 
     def read(self, names: Sequence[str], batch_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Record batches with the columns `names` (after the field mapping), in that order.
@@ -165,7 +159,3 @@ class SourceBatches:
                 f"source {self._source.name!r} cannot be read ({type(error).__name__}: {error}). "
                 "Check that it exists, that it is readable from here, and its format."
             ) from error
-
-
-def _row_groups(metadata: pq.FileMetaData) -> list[pq.RowGroupMetaData]:
-    return [metadata.row_group(i) for i in range(metadata.num_row_groups)]

@@ -7,12 +7,11 @@ storage name, so a versioned embedding can change its serving while readers are 
 
 from __future__ import annotations
 
-import copy
-
 from feast import FeatureView, Field
 from feast.types import Array, Float32
 
 from feast_bc.source import BackwardCompatibleSource
+from feast_bc.view_like import view_like
 
 
 def version_source(view: object) -> BackwardCompatibleSource | None:
@@ -64,10 +63,4 @@ def _like(view: FeatureView, source: BackwardCompatibleSource) -> FeatureView:
         vector_length=source.dim,
         vector_search_metric=feature.vector_search_metric,
     )
-    made = FeatureView(name=source.name, schema=[vector], source=source, ttl=view.ttl)
-    # The registry keeps the entities' names and columns, not the Entity objects that the
-    # constructor takes.
-    made.entities = view.entities
-    made.entity_columns = copy.copy(view.entity_columns)
-    made.projection.join_key_map = dict(view.projection.join_key_map)
-    return made
+    return view_like(view, source.name, vector, source)

@@ -7,6 +7,7 @@ from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.repo_config import RepoConfig
 
 from feast_bc.online_writer import FeastWriter, OnlineWriter
+from feast_bc.readers import is_redis
 from feast_bc.sqlite_writer import SqliteWriter
 
 
@@ -14,8 +15,7 @@ def writer_for(store: OnlineStore, config: RepoConfig) -> OnlineWriter:
     """The fastest writer that stores what Feast would store."""
     if isinstance(store, SqliteOnlineStore) and SqliteWriter.supports(config):
         return SqliteWriter(store, config)
-    # By name: redis is an extra.
-    if any(cls.__name__ == "RedisOnlineStore" for cls in type(store).__mro__):
+    if is_redis(store):
         from feast_bc.redis_writer import RedisWriter
 
         return RedisWriter(store, config)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feast_bc.errors import InvalidVectorsError
-from feast_bc.latest_rows import LatestRows, ParquetRows, PulledRows, latest_rows
+from feast_bc.latest_rows import LatestRows, PulledRows, StreamedRows, latest_rows
 from tests.families import at, make_store
 
 KEYS = ["user_id"]
@@ -91,7 +91,7 @@ def test_streamed_equals_pulled(data: st.DataObject) -> None:
         store = make_store(Path(folder))
         source = write(Path(folder) / "natives.parquet", rows)
         streamed = rows_of(store, source, end)
-        assert isinstance(streamed, ParquetRows)
+        assert isinstance(streamed, StreamedRows)
         assert content(streamed) == content(pulled(store, source, end))
 
 

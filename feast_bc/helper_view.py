@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,13 +9,14 @@ import pyarrow as pa
 from feast import FeatureView, Field
 from feast.types import Array, Float32
 
-from feast_bc.native_rows import NativeRows, RowNumbers
+from feast_bc.joined_rows import JoinedRows, RowNumbers
 from feast_bc.resolution import describe
 from feast_bc.versions import EmbeddingVersion
+from feast_bc.view_like import view_like
 
 
 @dataclass(frozen=True, eq=False)
-class Helper:
+class HelperView:
     """A feature view over the native vectors of one version.
 
     Attributes:
@@ -30,20 +30,11 @@ class Helper:
     of: str
 
     @classmethod
-    def of_member(cls, name: str, view: FeatureView, member: EmbeddingVersion) -> Helper:
+    def of_member(cls, name: str, view: FeatureView, member: EmbeddingVersion) -> HelperView:
         """The helper called `name` that joins a version's vectors as `view` joins its own."""
-        helper = FeatureView(
-            name=name,
-            schema=[Field(name=member.feature, dtype=Array(Float32))],
-            source=member.source,
-            ttl=view.ttl,
-        )
-        # The registry keeps the entities' names and columns, not the Entity objects that the
-        # constructor takes.
-        helper.entities = view.entities
-        helper.entity_columns = copy.copy(view.entity_columns)
-        helper.projection.join_key_map = dict(view.projection.join_key_map)
-        return cls(helper, member, describe(view.batch_source, member))
+        feature = Field(name=member.feature, dtype=Array(Float32))
+        helper = view_like(view, name, feature, member.source)
+        return cls(helper, member, describe(view.batch_source.embedding, member))
 
     @property
     def ref(self) -> str:
@@ -59,7 +50,7 @@ class Helper:
         names = [column.name for column in self.view.entity_columns]
         return dict(zip(names, entity_columns(self.view), strict=True))
 
-    def native_rows(self, joined: Mapping[str, pa.ChunkedArray], code: RowNumbers) -> NativeRows:
+    def joined_rows(self, joined: Mapping[str, pa.ChunkedArray], code: RowNumbers) -> JoinedRows:
         """The native rows in the inner store's columns.
 
         Args:
@@ -69,7 +60,7 @@ class Helper:
         column = joined.get(self.column)
         if column is None:
             column = pa.chunked_array([pa.nulls(len(code))])
-        return NativeRows.of_column(column, self.member.dim, self.of, code)
+        return JoinedRows.of_column(column, self.member.dim, self.of, code)
 
 
 def entity_columns(view: FeatureView) -> list[str]:

@@ -19,7 +19,7 @@ Fetch = Callable[[RowNumbers], Matrix]
 """Distinct row numbers in ascending order -> their vectors, shape `(len(rows), dim)`."""
 
 
-class NativeRows:
+class JoinedRows:
     """One version's native rows, as a point-in-time join found them.
 
     Args:
@@ -37,7 +37,7 @@ class NativeRows:
     @classmethod
     def of_column(
         cls, column: pa.ChunkedArray, dim: int, of: str, code: RowNumbers | None = None
-    ) -> NativeRows:
+    ) -> JoinedRows:
         """The rows of a column that holds the joined vectors themselves.
 
         Args:
