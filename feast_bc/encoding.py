@@ -32,6 +32,12 @@ def prefix(dim: int) -> bytes:
     return zeros[: len(zeros) - _LITTLE_ENDIAN.itemsize * dim]
 
 
+@lru_cache(maxsize=256)
+def _layout(dim: int) -> np.dtype[np.void]:
+    """A stored vector as a record: its prefix and its floats."""
+    return np.dtype([("prefix", f"V{len(prefix(dim))}"), ("vector", _LITTLE_ENDIAN, (dim,))])
+
+
 def encode_matrix(matrix: Matrix) -> npt.NDArray[np.uint8]:
     """The stored bytes of vectors, as one matrix.
 
@@ -42,12 +48,11 @@ def encode_matrix(matrix: Matrix) -> npt.NDArray[np.uint8]:
         uint8 of shape `(n, len(prefix(dim)) + 4 * dim)`: row i is vector i as Feast stores it.
     """
     count, dim = matrix.shape
-    head = np.frombuffer(prefix(dim), np.uint8)
-    out = np.empty((count, len(head) + _LITTLE_ENDIAN.itemsize * dim), np.uint8)
-    out[:, : len(head)] = head
-    floats = np.ascontiguousarray(matrix, _LITTLE_ENDIAN)
-    out[:, len(head) :] = floats.view(np.uint8).reshape(count, out.shape[1] - len(head))
-    return out
+    layout = _layout(dim)
+    records = np.empty(count, layout)
+    records["prefix"] = prefix(dim)
+    records["vector"] = matrix
+    return records.view(np.uint8).reshape(count, layout.itemsize)
 
 
 def rows_as_bytes(rows: npt.NDArray[np.uint8]) -> list[bytes]:
@@ -99,20 +104,22 @@ def decode(values: Sequence[bytes | None], dim: int, *, of: str = "column") -> t
         DimensionError: a vector of another dimension.
         InvalidVectorsError: not a serialized `Value`, or one that holds no list of floats.
     """
-    head = prefix(dim)
-    width = len(head) + _LITTLE_ENDIAN.itemsize * dim
+    head, layout = prefix(dim), _layout(dim)
+    width = layout.itemsize
+    usual = [v for v in values if v is not None and len(v) == width and v.startswith(head)]
+    vectors = np.frombuffer(b"".join(usual), layout)["vector"].astype(np.float32)
+    if len(usual) == len(values):
+        return vectors, np.ones(len(values), bool)
+    present = np.array(
+        [v is not None and len(v) == width and v.startswith(head) for v in values], bool
+    )
     matrix = np.zeros((len(values), dim), np.float32)
-    usual = [v is not None and len(v) == width and v.startswith(head) for v in values]
-    present = np.array(usual, bool)
-    stored = b"".join([v for v, fits in zip(values, usual, strict=True) if fits and v])
-    vectors = np.frombuffer(stored, np.uint8).reshape(-1, width)[:, len(head) :]
-    matrix[present] = np.ascontiguousarray(vectors).view(_LITTLE_ENDIAN)
-    if not present.all():
-        for i in np.flatnonzero(~present).tolist():
-            vector = _parse(values[i], dim, of=f"{of}, row {i}")
-            if vector is not None:
-                matrix[i] = vector
-                present[i] = True
+    matrix[present] = vectors
+    for i in np.flatnonzero(~present).tolist():
+        vector = _parse(values[i], dim, of=f"{of}, row {i}")
+        if vector is not None:
+            matrix[i] = vector
+            present[i] = True
     return matrix, present
 
 

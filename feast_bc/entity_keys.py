@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 from feast import FeatureView
 from feast.infra.key_encoding_utils import serialize_entity_key, serialize_entity_key_prefix
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey as EntityKeyProto
+from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.protos.feast.types.Value_pb2 import ValueType as ValueTypeProto
 from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
@@ -68,6 +69,44 @@ def serialized_keys(keys: pa.Table, types: Mapping[str, ValueType], version: int
         ]
     head = serialize_entity_key_prefix(names, entity_key_serialization_version=version)
     return [head + b"".join(values) for values in zip(*known, strict=True)]
+
+
+def serialized_entities(
+    entities: Sequence[Mapping[str, ValueProto]], version: int
+) -> Iterator[bytes]:
+    """The join keys of a request as Feast serializes them; integers and strings without protos.
+
+    Args:
+        entities: per entity its join keys with their values, the same join keys in all of them.
+        version: `entity_key_serialization_version` of the feature repo.
+    """
+    if not entities:
+        return
+    names = sorted(entities[0])
+    head = serialize_entity_key_prefix(names, entity_key_serialization_version=version)
+    for entity in entities:
+        values = [entity[name] for name in names]
+        kinds = [value.WhichOneof("val") for value in values]
+        if version == _VECTORISED_VERSION and all(kind in _PACKED for kind in kinds):
+            packed = [_PACKED[kind](value) for kind, value in zip(kinds, values, strict=True)]
+            yield head + b"".join(packed)
+        else:
+            key = EntityKeyProto(join_keys=names, entity_values=values)
+            yield serialize_entity_key(key, entity_key_serialization_version=version)
+
+
+def _text(value: ValueProto) -> bytes:
+    text = value.string_val.encode()
+    return struct.pack("<2I", ValueTypeProto.STRING, len(text)) + text
+
+
+_INT32, _INT64 = struct.Struct("<2Ii"), struct.Struct("<2Iq")
+_PACKED: Mapping[str | None, Callable[[ValueProto], bytes]] = {
+    "int32_val": lambda value: _INT32.pack(ValueTypeProto.INT32, 4, value.int32_val),
+    "int64_val": lambda value: _INT64.pack(ValueTypeProto.INT64, 8, value.int64_val),
+    "string_val": _text,
+}
+"""Type, length and bytes of a value, per kind of value."""
 
 
 def _serialized(column: pa.ChunkedArray, type_: ValueType) -> list[bytes] | None:

@@ -25,7 +25,8 @@ def feast_rows(store: OnlineStore, view: FeatureView, resolved: Resolved) -> lis
     (feature,) = (field.name for field in view.features)
     # What a store answers for an entity without a row.
     missing: Row = (_EPOCH, {feature: ValueProto()}) if is_redis(store) else (None, None)
-    values = iter(encode(resolved.vectors[resolved.present]))
+    everyone = bool(resolved.present.all())
+    values = iter(encode(resolved.vectors if everyone else resolved.vectors[resolved.present]))
     rows = []
     for found, present, instant in zip(
         resolved.found.tolist(), resolved.present.tolist(), resolved.instants.tolist(), strict=True

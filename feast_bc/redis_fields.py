@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from feast.infra.online_stores.helpers import _mmh3
 
 
-def timestamp_field(view: str) -> bytes:
-    """Where a view's event timestamp stands, given the name it is stored under."""
-    return f"_ts:{view}".encode()
+@lru_cache(maxsize=1024)
+def view_fields(view: str, feature: str) -> tuple[bytes, bytes]:
+    """Where a view's event timestamp stands, and where the value of a feature of it does.
 
-
-def value_field(view: str, feature: str) -> bytes:
-    """Where the value of a view's feature stands."""
-    name: bytes = _mmh3(f"{view}:{feature}")
-    return name
+    Args:
+        view: the name under which the view is stored.
+        feature: the feature's name.
+    """
+    return f"_ts:{view}".encode(), _mmh3(f"{view}:{feature}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -14,7 +15,7 @@ from redis import Redis
 from feast_bc.activation import NEVER, Instants
 from feast_bc.redis_commands import hmget
 from feast_bc.redis_exchange import Exchange
-from feast_bc.redis_fields import timestamp_field, value_field
+from feast_bc.redis_fields import view_fields
 from feast_bc.store_reader import StoreReader
 from feast_bc.stored_rows import Request, StoredRows, take
 
@@ -36,11 +37,11 @@ class RedisReader(StoreReader):
         """The key and fields of each HMGET."""
         fields: list[bytes] = []
         for wanted in request.wanted:
-            name = self.name(wanted)
+            timestamp, value = view_fields(self.name(wanted), self.feature)
             if request.instants or not wanted.value:
-                fields.append(timestamp_field(name))
+                fields.append(timestamp)
             if wanted.value:
-                fields.append(value_field(name, self.feature))
+                fields.append(value)
         return [(key, fields) for key in take(self.keys, request.positions)]
 
     def rows(self, request: Request, replies: Replies) -> list[StoredRows]:
@@ -51,7 +52,7 @@ class RedisReader(StoreReader):
         for wanted in request.wanted:
             stamps = next(columns, ()) if request.instants or not wanted.value else nothing
             values = next(columns, ()) if wanted.value else nothing
-            rows.append(StoredRows(_instants(stamps), values))
+            rows.append(StoredRows(values, partial(_instants, stamps)))
         return rows
 
 

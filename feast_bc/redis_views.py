@@ -11,14 +11,18 @@ from typing import Any
 
 from feast import FeatureView, utils
 from feast.infra.online_stores.helpers import compute_versioned_name
+from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.repo_config import RepoConfig
 
 from feast_bc import clock
+from feast_bc.entity_keys import serialized_entities
 from feast_bc.feast_rows import Row, feast_rows
 from feast_bc.on_read import resolve
-from feast_bc.readers import reader_for
 from feast_bc.redis_reader import Commands, RedisReader, Replies, hash_fields, hash_fields_async
 from feast_bc.stored_views import is_on_read
+
+Entities = Sequence[Mapping[str, ValueProto]]
+"""Per entity its join keys and their values."""
 
 Rounds = Generator[Commands, Replies, list[Row]]
 """Yields the HMGETs of one round trip, is sent their replies, returns the rows."""
@@ -65,10 +69,9 @@ class _Views:
             entities, rows_of_entity, count = utils._get_unique_entities(
                 view, join_key_values, join_key_of_entity
             )
-            keys = utils._get_entity_key_protos(entities)
             self._places.append((rows_of_entity, count))
             read = _on_read if is_on_read(view) else _stored
-            self._rounds.append(read(store, config, view, features, keys))
+            self._rounds.append(read(store, config, view, features, entities))
             self._pending[i] = next(self._rounds[i])
 
     def commands(self) -> Commands:
@@ -105,27 +108,29 @@ class _Views:
 
 
 def _on_read(
-    store: Any, config: RepoConfig, view: FeatureView, _features: list[str], keys: Sequence[Any]
+    store: Any, config: RepoConfig, view: FeatureView, _features: list[str], entities: Entities
 ) -> Rounds:
-    source = reader_for(store, config, view, keys)
-    assert isinstance(source, RedisReader)  # noqa: S101 - the store is Redis
-    plan = resolve(view.batch_source, len(keys), clock.now())
+    project = config.project.encode()
+    serialized = serialized_entities(entities, config.entity_key_serialization_version)
+    reader = RedisReader(store, config, view, [key + project for key in serialized])
+    plan = resolve(view.batch_source, len(entities), clock.now())
     request = next(plan)
     while True:
-        replies = yield source.commands(request)
+        replies = yield reader.commands(request)
         try:
-            request = plan.send(source.rows(request, replies))
+            request = plan.send(reader.rows(request, replies))
         except StopIteration as stop:
             return feast_rows(store, view, stop.value)
 
 
 def _stored(
-    store: Any, config: RepoConfig, view: FeatureView, features: list[str], keys: Sequence[Any]
+    store: Any, config: RepoConfig, view: FeatureView, features: list[str], entities: Entities
 ) -> Rounds:
     name = compute_versioned_name(view, config.registry.enable_online_feature_view_versioning)
     # It adds the timestamp's field to `features`, which Feast drops from the response later.
     features, fields = store._generate_hset_keys_for_features(view, features, fv_name_override=name)
     fields = [field.encode() if isinstance(field, str) else field for field in fields]
+    keys = utils._get_entity_key_protos(entities)
     redis_keys = store._generate_redis_keys_for_entities(config, keys)
     replies = yield [(key, fields) for key in redis_keys]
     rows: list[Row] = store._convert_redis_values_to_protobuf(replies, name, features)

@@ -20,7 +20,7 @@ from feast_bc.entity_keys import key_types, serialized_keys
 from feast_bc.online_writer import ViewValues
 from feast_bc.redis_commands import HashFields, hmget, hset, hset_arguments
 from feast_bc.redis_exchange import Exchange
-from feast_bc.redis_fields import timestamp_field, value_field
+from feast_bc.redis_fields import view_fields
 from feast_bc.vectors import Mask
 
 
@@ -46,7 +46,7 @@ class RedisWriter:
         types = key_types(values[0].view)
         entities = [key + project for key in serialized_keys(keys, types, version)]
         if not options.skip_dedup:
-            names = [timestamp_field(self._name(each)) for each in values]
+            names = [self._field_names(each)[0] for each in values]
             stored = _micros(_timestamps(client, entities, names))
             values = [
                 _only(each, each.instants > stored[each.rows, i]) for i, each in enumerate(values)
@@ -56,9 +56,10 @@ class RedisWriter:
 
     def _fields(self, each: ViewValues) -> HashFields:
         width = 0 if each.vectors is None else each.vectors.shape[1]
+        timestamp_field, value_field = self._field_names(each)
         return HashFields(
-            timestamp_field=timestamp_field(self._name(each)),
-            value_field=value_field(self._name(each), each.feature),
+            timestamp_field=timestamp_field,
+            value_field=value_field,
             rows=each.rows,
             timestamps=_serialized(each.instants),
             values=encode_matrix(each.vectors)
@@ -66,10 +67,9 @@ class RedisWriter:
             else np.empty((len(each.rows), width), np.uint8),
         )
 
-    def _name(self, each: ViewValues) -> str:
+    def _field_names(self, each: ViewValues) -> tuple[bytes, bytes]:
         versioning = self._config.registry.enable_online_feature_view_versioning
-        name: str = compute_versioned_name(each.view, versioning)
-        return name
+        return view_fields(compute_versioned_name(each.view, versioning), each.feature)
 
 
 def _only(each: ViewValues, keep: Mask) -> ViewValues:

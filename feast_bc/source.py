@@ -13,12 +13,13 @@ from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.repo_config import RepoConfig
 from feast.value_type import ValueType
 
-from feast_bc.activation import Activation
+from feast_bc.activation import NEVER, Activation
 from feast_bc.artifact import SCHEMA_VERSION, TransformRef, check_schema
 from feast_bc.chain import load_chain
 from feast_bc.data_source_json import source_from_json, source_to_json
 from feast_bc.errors import CatalogError, ProviderError
 from feast_bc.serving import MATERIALIZED, ON_READ, Serving, check_serving
+from feast_bc.standing import Standing
 from feast_bc.transforms import BackwardTransform
 from feast_bc.versions import EmbeddingVersion
 
@@ -68,6 +69,8 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         self.older = tuple(older)
         self.ttl = ttl or None
         self.serving = check_serving(serving)
+        self._standing = Standing.at(self.members, NEVER)
+        self._chains: dict[int, BackwardTransform] = {}
 
     @property
     def version(self) -> int:
@@ -96,8 +99,18 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             ArtifactError, DirectionError, DimensionError, ChainGapError: the stored chain is not
                 what was published.
         """
-        links = [m.transform for m in self.newer_members if m.version <= version]
-        return load_chain(tuple(link for link in reversed(links) if link is not None))
+        chain = self._chains.get(version)
+        if chain is None:
+            links = [m.transform for m in self.newer_members if m.version <= version]
+            chain = load_chain(tuple(link for link in reversed(links) if link is not None))
+            self._chains[version] = chain
+        return chain
+
+    def standing(self, now: int) -> Standing:
+        """Which versions count at an instant (microseconds)."""
+        if not self._standing.holds_at(now):
+            self._standing = Standing.at(self.members, now)
+        return self._standing
 
     def of_version(self, version: int) -> BackwardCompatibleSource:
         """The source of another version's view of the same versioned embedding."""

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import numpy as np
 
-from feast_bc.activation import NEVER, to_micros
+from feast_bc.activation import NEVER, Instants, to_micros
 from feast_bc.store_reader import StoreReader
 from feast_bc.stored_rows import Request, StoredRows, Wanted, take
 
@@ -42,11 +42,10 @@ class SqliteReader(StoreReader):
     def _aligned(
         self, found: dict[bytes, tuple[int, bytes | None]], keys: Sequence[bytes]
     ) -> StoredRows:
-        instants = {stamp: _instant(stamp) for stamp in {stamp for stamp, _ in found.values()}}
         rows = [found.get(key) for key in keys]
         return StoredRows(
-            np.array([NEVER if row is None else instants[row[0]] for row in rows], np.int64),
             [None if row is None else row[1] for row in rows],
+            lambda: _instants([None if row is None else row[0] for row in rows]),
         )
 
     def _table(self, wanted: Wanted) -> str:
@@ -54,6 +53,13 @@ class SqliteReader(StoreReader):
         return f'"{name}"'
 
 
-def _instant(stamp: int) -> int:
-    """Feast writes UTC without a time zone, and Python's adapter takes that for local time."""
-    return to_micros(datetime.fromtimestamp(stamp).replace(tzinfo=timezone.utc))  # noqa: DTZ006
+def _instants(stamps: Sequence[int | None]) -> Instants:
+    """Stored timestamps in microseconds; many rows share one.
+
+    Feast writes UTC without a time zone, and Python's adapter takes that for local time.
+    """
+    micros = {
+        s: NEVER if s is None else to_micros(datetime.fromtimestamp(s).replace(tzinfo=timezone.utc))  # noqa: DTZ006
+        for s in set(stamps)
+    }
+    return np.array([micros[stamp] for stamp in stamps], np.int64)

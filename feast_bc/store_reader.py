@@ -82,4 +82,4 @@ class StoreReader:
                 aware = instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
                 instants[i] = to_micros(aware)
                 values[i] = features[self.feature].SerializeToString()
-        return StoredRows(instants, values)
+        return StoredRows(values, lambda: instants)

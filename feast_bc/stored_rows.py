@@ -7,8 +7,8 @@ sent the rows, and return a result. So one plan serves sync and async reads of e
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,7 @@ from feast_bc.vectors import Mask
 Positions = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """One stored view to read.
 
     Attributes:
@@ -34,8 +33,7 @@ class Wanted:
     native: bool = True
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """Stored views to read for some of the entities, all in one round trip.
 
     Attributes:
@@ -49,22 +47,30 @@ class Request:
     instants: bool = True
 
 
-@dataclass(frozen=True)
 class StoredRows:
     """The rows of one stored view, aligned with the entities that were asked for.
 
-    Attributes:
-        instants: shape `(n,)`, the rows' event timestamps in microseconds; NEVER without a row,
-            and where timestamps were not needed.
+    Args:
         values: `n` serialized vectors; None where there is no row, or where only timestamps were
             asked for.
+        instants: gives `instants`; asked when somebody looks at them.
     """
 
-    instants: Instants
-    values: Sequence[bytes | None]
+    def __init__(self, values: Sequence[bytes | None], instants: Callable[[], Instants]) -> None:
+        self.values = values
+        self._instants = instants
+
+    @cached_property
+    def instants(self) -> Instants:
+        """Shape `(n,)`, the rows' event timestamps in microseconds.
+
+        NEVER without a row, and where timestamps were not needed.
+        """
+        return self._instants()
 
     @property
     def present(self) -> Mask:
+        """Shape `(n,)`, whether there is a row."""
         mask: Mask = self.instants != NEVER
         return mask
 

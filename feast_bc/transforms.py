@@ -22,6 +22,10 @@ from feast_bc.vectors import Matrix, from_matrix, to_matrix
 
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 
+# Up to so many vectors the product is faster with the weight as BLAS' left operand (768 dims: by a
+# third for ten of them).
+_FEW = 64
+
 
 class BackwardTransform(ABC):
     """A map from the space of one embedding version to the space of an older one.
@@ -135,7 +139,11 @@ class AffineTransform(BackwardTransform):
             )
 
     def _apply(self, vectors: Matrix) -> Matrix:
-        out: Matrix = vectors @ self.weight.T
+        out: Matrix
+        if len(vectors) <= _FEW:
+            out = np.ascontiguousarray((self.weight @ vectors.T).T)
+        else:
+            out = vectors @ self.weight.T
         if self.bias is not None:
             out += self.bias
         return out
