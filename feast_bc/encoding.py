@@ -22,20 +22,21 @@ from feast_bc.vectors import Mask, Matrix
 NULL = b""
 """What Feast stores for a null vector."""
 
-_LITTLE_ENDIAN = np.dtype("<f4")
+LITTLE_ENDIAN = np.dtype("<f4")
+"""How the floats stand there."""
 
 
 @lru_cache(maxsize=256)
 def prefix(dim: int) -> bytes:
     """The bytes that precede the floats in every stored vector of dimension `dim`."""
     zeros: bytes = ValueProto(float_list_val=FloatList(val=[0.0] * dim)).SerializeToString()
-    return zeros[: len(zeros) - _LITTLE_ENDIAN.itemsize * dim]
+    return zeros[: len(zeros) - LITTLE_ENDIAN.itemsize * dim]
 
 
 @lru_cache(maxsize=256)
 def _layout(dim: int) -> np.dtype[np.void]:
     """A stored vector as a record: its prefix and its floats."""
-    return np.dtype([("prefix", f"V{len(prefix(dim))}"), ("vector", _LITTLE_ENDIAN, (dim,))])
+    return np.dtype([("prefix", f"V{len(prefix(dim))}"), ("vector", LITTLE_ENDIAN, (dim,))])
 
 
 def encode_matrix(matrix: Matrix) -> npt.NDArray[np.uint8]:

@@ -8,7 +8,6 @@ value never depends on another batch, so whatever has been written is valid if t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -17,6 +16,7 @@ import pyarrow as pa
 from feast.infra.common.materialization_job import MaterializationTask
 
 from feast_bc.activation import to_micros
+from feast_bc.ahead import ahead
 from feast_bc.errors import (
     DimensionError,
     FeastBCError,
@@ -92,7 +92,7 @@ class FamilyMaterialization:
         views = [view for task in tasks if (view := self._view(task, natives, place))]
         progress = start_progress(sum(int(view.changes.changed.sum()) for view in views))
         try:
-            for entities, values in _ahead(self._batches(natives, place, views, keys)):
+            for entities, values in ahead(self._batches(natives, place, views, keys)):
                 self._write(keys, entities, values, progress)
         except MaterializationError as error:
             for view in views:
@@ -228,15 +228,6 @@ class FamilyMaterialization:
             error = type(error)(f"{', '.join(names)}: {error}")
         for name in names:
             self._errors.setdefault(name, error)
-
-
-def _ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
-    """The same, each prepared while the one before is being written."""
-    with ThreadPoolExecutor(1) as pool:
-        upcoming = pool.submit(next, batches, None)
-        while (batch := upcoming.result()) is not None:
-            upcoming = pool.submit(next, batches, None)
-            yield batch
 
 
 def _source(task: MaterializationTask) -> BackwardCompatibleSource:

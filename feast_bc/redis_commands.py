@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feast_bc.encoding import rows_as_bytes
+from feast_bc.encoding import LITTLE_ENDIAN, NULL, encode, prefix
 from feast_bc.resolution import Winners
+from feast_bc.vectors import Matrix
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -30,15 +31,17 @@ class HashFields:
     Attributes:
         timestamp_field, value_field: the names of its two fields.
         rows: int64 of shape `(m,)`, ascending: which entities get values.
-        timestamps: `m` serialized timestamps.
-        values: uint8 of shape `(m, width)`, the serialized values.
+        timestamps: the distinct timestamps, serialized.
+        timestamp_of: int64 of shape `(m,)`, which of them each entity gets.
+        vectors: float32 of shape `(m, dim)`, or None: all values are null.
     """
 
     timestamp_field: bytes
     value_field: bytes
     rows: Winners
-    timestamps: list[bytes]
-    values: Bytes
+    timestamps: Sequence[bytes]
+    timestamp_of: Winners
+    vectors: Matrix | None
 
 
 def hmget(keys: Sequence[bytes], fields: Sequence[bytes]) -> bytes:
@@ -66,7 +69,7 @@ def hset(
     for at, each in zip(place, fields, strict=True):
         at[each.rows] = np.arange(len(each.rows))
         length = np.full(len(keys), _ABSENT, np.int64)
-        length[each.rows] = np.fromiter(map(len, each.timestamps), np.int64, len(each.rows))
+        length[each.rows] = np.array([len(t) for t in each.timestamps])[each.timestamp_of]
         # Lengths of a timestamp are below 32; factorizing keeps the codes small.
         codes, _ = pd.factorize(codes * 32 + length - _ABSENT)
     order = np.argsort(codes, kind="stable")
@@ -89,9 +92,11 @@ def hset_arguments(
     """The same as `(key, [field, value, ...])` per entity, for clients that pack by themselves."""
     arguments: list[list[bytes]] = [[] for _ in keys]
     for each in fields:
-        stored = rows_as_bytes(each.values) if each.values.shape[1] else [b""] * len(each.rows)
-        for row, timestamp, value in zip(each.rows.tolist(), each.timestamps, stored, strict=True):
-            arguments[row] += [each.timestamp_field, timestamp, each.value_field, value]
+        stored = [NULL] * len(each.rows) if each.vectors is None else encode(each.vectors)
+        for row, of, value in zip(
+            each.rows.tolist(), each.timestamp_of.tolist(), stored, strict=True
+        ):
+            arguments[row] += [each.timestamp_field, each.timestamps[of], each.value_field, value]
     return ((key, pairs) for key, pairs in zip(keys, arguments, strict=True) if pairs)
 
 
@@ -99,9 +104,8 @@ def _pack(keys: Bytes, given: Sequence[tuple[HashFields, Winners]], ttl: int | N
     """The commands of entities whose keys, views and timestamps have the same lengths."""
     pieces: list[bytes | Bytes] = [b"*%d\r\n$4\r\nHSET\r\n" % (2 + 4 * len(given)), *_slot(keys)]
     for each, rows in given:
-        timestamps = _rows([each.timestamps[i] for i in rows.tolist()])
-        pieces += [_bulk(each.timestamp_field), *_slot(timestamps)]
-        pieces += [_bulk(each.value_field), *_slot(each.values[rows])]
+        pieces += [_bulk(each.timestamp_field), *_slot(_timestamps(each, rows))]
+        pieces += [_bulk(each.value_field), *_values(each, rows)]
     if ttl is not None:
         pieces += [b"*3\r\n$6\r\nEXPIRE\r\n", *_slot(keys), _bulk(b"%d" % ttl)]
     widths = [len(p) if isinstance(p, bytes) else p.shape[1] for p in pieces]
@@ -112,6 +116,23 @@ def _pack(keys: Bytes, given: Sequence[tuple[HashFields, Winners]], ttl: int | N
         packed[:, start : start + width] = np.frombuffer(piece, np.uint8) if constant else piece
         start += width
     return packed
+
+
+def _timestamps(each: HashFields, rows: Winners) -> Bytes:
+    """The timestamps of some entities; they have the same length."""
+    distinct, which = np.unique(each.timestamp_of[rows], return_inverse=True)
+    return _rows([each.timestamps[i] for i in distinct.tolist()])[which]
+
+
+def _values(each: HashFields, rows: Winners) -> list[bytes | Bytes]:
+    """The values of some entities as bulk strings, without a copy where they stand together."""
+    if each.vectors is None:
+        return [_bulk(NULL)]
+    together = rows[-1] - rows[0] + 1 == len(rows)
+    vectors = each.vectors[rows[0] : rows[-1] + 1] if together else each.vectors[rows]
+    floats = np.ascontiguousarray(vectors, LITTLE_ENDIAN).view(np.uint8)
+    head = prefix(vectors.shape[1])
+    return [b"$%d\r\n%s" % (len(head) + floats.shape[1], head), floats, b"\r\n"]
 
 
 def _bulk(text: bytes) -> bytes:

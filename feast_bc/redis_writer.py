@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from redis import Redis
 
 from feast_bc.activation import NEVER, Instants
-from feast_bc.encoding import encode_matrix
+from feast_bc.ahead import ahead
 from feast_bc.entity_keys import key_types, serialized_keys
 from feast_bc.online_writer import ViewValues
 from feast_bc.redis_commands import HashFields, hmget, hset, hset_arguments
 from feast_bc.redis_exchange import Exchange
 from feast_bc.redis_fields import view_fields
+from feast_bc.resolution import Winners
 from feast_bc.vectors import Mask
 
 
@@ -47,7 +49,7 @@ class RedisWriter:
         entities = [key + project for key in serialized_keys(keys, types, version)]
         if not options.skip_dedup:
             names = [self._field_names(each)[0] for each in values]
-            stored = _micros(_timestamps(client, entities, names))
+            stored = _micros(_timestamps(client, entities, names), len(names))
             values = [
                 _only(each, each.instants > stored[each.rows, i]) for i, each in enumerate(values)
             ]
@@ -55,16 +57,15 @@ class RedisWriter:
         _store(client, entities, fields, options.key_ttl_seconds or None)
 
     def _fields(self, each: ViewValues) -> HashFields:
-        width = 0 if each.vectors is None else each.vectors.shape[1]
         timestamp_field, value_field = self._field_names(each)
+        timestamps, timestamp_of = _serialized(each.instants)
         return HashFields(
             timestamp_field=timestamp_field,
             value_field=value_field,
             rows=each.rows,
-            timestamps=_serialized(each.instants),
-            values=encode_matrix(each.vectors)
-            if each.vectors is not None
-            else np.empty((len(each.rows), width), np.uint8),
+            timestamps=timestamps,
+            timestamp_of=timestamp_of,
+            vectors=each.vectors,
         )
 
     def _field_names(self, each: ViewValues) -> tuple[bytes, bytes]:
@@ -105,7 +106,7 @@ def _store(
             pipe.execute()
         return
     with Exchange(client) as exchange:
-        for count, commands in hset(entities, fields, ttl):
+        for count, commands in ahead(hset(entities, fields, ttl)):
             exchange.ask(commands.data, count)
 
 
@@ -120,16 +121,17 @@ class _Micros(dict[bytes | None, int]):
         return self[stored]
 
 
-def _micros(replies: Sequence[Sequence[bytes | None]]) -> Instants:
-    micros = _Micros()
-    return np.array([[micros[stored] for stored in reply] for reply in replies], np.int64)
+def _micros(replies: Sequence[Sequence[bytes | None]], fields: int) -> Instants:
+    """The replies as one matrix of shape `(n, fields)`."""
+    stored = map(_Micros().__getitem__, chain.from_iterable(replies))
+    return np.fromiter(stored, np.int64, len(replies) * fields).reshape(-1, fields)
 
 
-def _serialized(instants: Instants) -> list[bytes]:
-    """Timestamps as Feast stores them in Redis."""
-    distinct, codes = np.unique(instants, return_inverse=True)
+def _serialized(instants: Instants) -> tuple[list[bytes], Winners]:
+    """The distinct timestamps as Feast stores them in Redis, and which of them each row has."""
+    distinct, which = np.unique(instants, return_inverse=True)
     stored = []
     for micros in distinct.tolist():
         seconds, rest = divmod(micros, 1_000_000)
         stored.append(Timestamp(seconds=seconds, nanos=rest * 1000).SerializeToString())
-    return [stored[code] for code in codes.tolist()]
+    return stored, which
