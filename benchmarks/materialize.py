@@ -32,11 +32,11 @@ from feast import FeatureStore
 
 from benchmarks import floor
 from benchmarks.harness import Report, paired, parser, peak_rss
-from benchmarks.redis_server import redis_server
+from benchmarks.redis_server import RedisServer
 from benchmarks.workload import NAME, PROVIDER, USER, Workload, computed, make_store
 
 STORES = ("redis", "sqlite")
-HEADER = ("store", "entities", "side", "s", "rows/s", "stock/side", "side/floor", "peak MiB")
+HEADER = ("entities", "side", "s", "rows/s", "stock/side", "side/floor", "peak MiB")
 
 
 def materialize(folder: Path, until: Any) -> None:
@@ -123,7 +123,6 @@ def measure(
         measured = arguments.memory and side != "floor"
         table.append(
             [
-                kind,
                 work.entities,
                 side,
                 times.median(side),
@@ -139,17 +138,16 @@ def measure(
 def main(arguments: argparse.Namespace) -> None:
     os.environ.setdefault("FEAST_USAGE", "False")
     report = Report("materialize", arguments)
-    rows: list[list[object]] = []
-    with redis_server() as address:
+    title = f"{arguments.versions} version views x {arguments.dim}, full materialization"
+    with tempfile.TemporaryDirectory() as scratch, RedisServer(Path(scratch)) as server:
         for kind in arguments.stores:
+            rows: list[list[object]] = []
             for entities in arguments.entities:
                 with tempfile.TemporaryDirectory() as folder:
                     work = Workload(Path(folder), entities, arguments.versions, arguments.dim)
                     first = entities == arguments.entities[0]
-                    rows += measure(kind, work, address, arguments, stock=first)
-    report.table(
-        f"{arguments.versions} version views x {arguments.dim}, full materialization", HEADER, rows
-    )
+                    rows += measure(kind, work, server.address, arguments, stock=first)
+            report.table(f"{kind}: {title}", HEADER, rows)
 
 
 def command_line() -> argparse.ArgumentParser:

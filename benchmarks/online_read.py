@@ -32,7 +32,7 @@ from feast.types import Array, Float32
 
 from benchmarks.harness import Latency, Report, paired_calls, parser
 from benchmarks.http_load import Load, serve
-from benchmarks.redis_server import redis_server
+from benchmarks.redis_server import RedisServer
 from benchmarks.workload import NAME, PROVIDER, USER, Workload, computed, make_store
 from feast_bc import online_vectors
 
@@ -191,9 +191,9 @@ def main(arguments: argparse.Namespace) -> None:
     rows: list[list[object]] = []
     concurrent: list[list[object]] = []
     for dim in arguments.dims:
-        with redis_server() as address, tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder)) as server:
             work = Workload(Path(folder), arguments.entities, arguments.versions, dim)
-            stores = make_stores(work, address)
+            stores = make_stores(work, server.address)
             check_equal(stores, work.entities)
             for batch in arguments.batches:
                 rows += latencies(stores, work, batch, arguments.calls)

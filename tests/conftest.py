@@ -10,7 +10,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from tests.redis_server import RedisServer
+from benchmarks.redis_server import RedisServer
 
 settings.register_profile(
     "default",

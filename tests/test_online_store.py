@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,11 @@ from feast_bc.activation import to_micros
 from feast_bc.encoding import encode
 from feast_bc.errors import CatalogError, DimensionError, ProviderError
 from feast_bc.online_store import on_read_capable
+from feast_bc.online_vectors import online_vectors
 from feast_bc.redis_reader import hash_fields
 from feast_bc.versioned_embedding import VersionedEmbedding
 from tests.families import EXAMPLE, USER, Family, Row, at, make_store, online, same
+from tests.redis_kinds import Running, redis_cluster, redis_sentinel
 from tests.schedules import apply, run
 from tests.test_latest import CASES
 from tests.test_provider import plain_view
@@ -193,6 +197,19 @@ def test_round_trips(redis_store: dict[str, object], tmp_path: Path) -> None:
             trips.clear()
             online(store, "user_embedding_v0", [1, 3])
             assert trips == [[3, 3]]
+
+
+@pytest.mark.parametrize("kind", [redis_cluster, redis_sentinel])
+def test_other_kinds_of_redis(
+    kind: Callable[[Path], AbstractContextManager[Running]], tmp_path: Path
+) -> None:
+    """Materialized and read again, by both of our calls."""
+    with kind(tmp_path) as (_, online_store):
+        store = served(tmp_path, ON_READ, online_store)
+        expected = [ON_READ.value(0, user, 6) for user in ASKED]
+        same(online(store, "user_embedding_v0", ASKED), expected)
+        vectors, present = online_vectors(store, "user_embedding_v0", ASKED)
+        same([v if there else None for v, there in zip(vectors, present, strict=True)], expected)
 
 
 def test_a_retired_version_still_serves_older_views(

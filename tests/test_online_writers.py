@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import redis
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource
 from feast.infra.online_stores.helpers import _mmh3
 from feast.types import Array, Float32, Int32, Int64, PrimitiveFeastType, String, UnixTimestamp
@@ -25,7 +23,7 @@ from feast_bc.versioned_embedding import VersionedEmbedding
 from feast_bc.versions import EmbeddingVersion
 from tests.families import at, make_store
 from tests.online_stores import redis_client, redis_dump, sqlite_dump
-from tests.redis_server import RedisServer
+from tests.redis_kinds import redis_cluster, redis_sentinel
 
 DIMS = [3, 40, 130]
 """Their stored lengths take one, two and three bytes."""
@@ -211,46 +209,31 @@ def test_redis(
 
 
 def test_redis_cluster(tmp_path: Path) -> None:
-    with RedisServer(tmp_path, "--cluster-enabled", "yes") as server, server.client() as client:
-        client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
-        online = {
-            "type": "redis",
-            "redis_type": "redis_cluster",
-            "connection_string": server.address,
-            "key_ttl_seconds": 3600,
-        }
-        _wait_for_cluster(client)
+    with redis_cluster(tmp_path) as (server, online), server.client() as client:
 
         def dump(_: Path) -> Any:
             found = {key: fields for key, (fields, _) in redis_dump(server.address).items()}
             client.flushdb()
             return found
 
+        options = {**online, "key_ttl_seconds": 3600}
         found, expected = both(
-            tmp_path, KEYS["string"], lambda _: online, dump, ends=[at(0.5), at(1)]
+            tmp_path, KEYS["string"], lambda _: options, dump, ends=[at(0.5), at(1)]
         )
     assert found == expected
     assert len(found) > COUNT / 2
 
 
 def test_a_sentinel_s_master(tmp_path: Path) -> None:
-    with RedisServer(tmp_path) as server:
-        config = tmp_path / "sentinel.conf"
-        config.write_text(f"sentinel monitor mymaster 127.0.0.1 {server.port} 1\n")
-        with RedisServer(tmp_path, config=config, sentinel=True) as sentinel:
-            online = {
-                "type": "redis",
-                "redis_type": "redis_sentinel",
-                "connection_string": sentinel.address,
-            }
+    with redis_sentinel(tmp_path) as (server, online):
 
-            def dump(_: Path) -> Any:
-                found = redis_dump(server.address)
-                with server.client() as client:
-                    client.flushdb()
-                return found
+        def dump(_: Path) -> Any:
+            found = redis_dump(server.address)
+            with server.client() as client:
+                client.flushdb()
+            return found
 
-            found, expected = both(tmp_path, KEYS["int64"], lambda _: online, dump)
+        found, expected = both(tmp_path, KEYS["int64"], lambda _: online, dump)
     assert found == expected
     assert len(found) > COUNT / 2
 
@@ -310,11 +293,3 @@ def test_batch_sizes(batch_size: int, tmp_path: Path) -> None:
         materialization={"online_write_batch_size": batch_size},
     )
     assert found == expected
-
-
-def _wait_for_cluster(client: redis.Redis) -> None:
-    for _ in range(200):
-        if client.execute_command("CLUSTER INFO")["cluster_state"] == "ok":
-            return
-        time.sleep(0.05)
-    raise AssertionError("the cluster does not form")

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pytest
 from feast import FeatureStore
 
+from benchmarks.redis_server import RedisServer
 from feast_bc.errors import MaterializationError
 from feast_bc.online_writer import OnlineWriter, ViewValues
 from feast_bc.redis_writer import RedisWriter
 from feast_bc.sqlite_writer import SqliteWriter
 from tests.families import USER, Family, Row, at, make_store, online, same
 from tests.online_stores import redis_dump, sqlite_dump
-from tests.redis_server import RedisServer
 
 COUNT = 40
 BATCH = 10
