@@ -181,10 +181,16 @@ def changed_values(
 def align(keys: Sequence[pa.Table]) -> tuple[pa.Table, list[Winners]]:
     """The distinct keys of all tables, and per table the row that each of them has there.
 
+    Args:
+        keys: tables of the same columns; the rows of each are distinct.
+
     Returns:
         The keys in order of their first appearance, and per table int64 of shape `(n,)`: a row
         of that table, or -1.
     """
+    if all(table.equals(keys[0]) for table in keys[1:]):
+        # Versions computed for the same entities in the same order: nothing to match.
+        return keys[0], [np.arange(len(keys[0]))] * len(keys)
     everything = pa.concat_tables(keys, promote_options="permissive")
     codes = key_codes(everything)
     count = int(codes.max()) + 1 if len(codes) else 0
@@ -202,12 +208,15 @@ def align(keys: Sequence[pa.Table]) -> tuple[pa.Table, list[Winners]]:
 
 def key_codes(keys: pa.Table) -> Winners:
     """A number per distinct key, counted from 0 in order of first appearance."""
-    codes = np.zeros(len(keys), np.int64)
+    codes: Winners | None = None
     for column in keys.columns:
         distinct = column.dictionary_encode("encode").combine_chunks()
         code = np.asarray(distinct.indices).astype(np.int64)
-        codes, _ = pd.factorize(codes * max(1, len(distinct.dictionary)) + code)
-    return codes
+        if codes is None:
+            codes = code  # numbered by first appearance already
+        else:
+            codes, _ = pd.factorize(codes * max(1, len(distinct.dictionary)) + code)
+    return np.zeros(len(keys), np.int64) if codes is None else codes
 
 
 def natives_of(

@@ -47,8 +47,9 @@ class HashFields:
 def hmget(keys: Sequence[bytes], fields: Sequence[bytes]) -> bytes:
     """One HMGET of `fields` per key."""
     head = b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2)
-    tail = b"".join(map(_bulk, fields))
-    return b"".join([head + _bulk(key) + tail for key in keys])
+    heads = {length: b"%s$%d\r\n" % (head, length) for length in set(map(len, keys))}
+    tail = b"\r\n" + b"".join(map(_bulk, fields))
+    return b"".join([piece for key in keys for piece in (heads[len(key)], key, tail)])
 
 
 def hset(
