@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 from feast.protos.feast.types.Value_pb2 import FloatList
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from google.protobuf.message import DecodeError
@@ -39,30 +38,6 @@ def _layout(dim: int) -> np.dtype[np.void]:
     return np.dtype([("prefix", f"V{len(prefix(dim))}"), ("vector", LITTLE_ENDIAN, (dim,))])
 
 
-def encode_matrix(matrix: Matrix) -> npt.NDArray[np.uint8]:
-    """The stored bytes of vectors, as one matrix.
-
-    Args:
-        matrix: float32 of shape `(n, dim)`.
-
-    Returns:
-        uint8 of shape `(n, len(prefix(dim)) + 4 * dim)`: row i is vector i as Feast stores it.
-    """
-    count, dim = matrix.shape
-    layout = _layout(dim)
-    records = np.empty(count, layout)
-    records["prefix"] = prefix(dim)
-    records["vector"] = matrix
-    return records.view(np.uint8).reshape(count, layout.itemsize)
-
-
-def rows_as_bytes(rows: npt.NDArray[np.uint8]) -> list[bytes]:
-    """The rows of a contiguous uint8 matrix, each as one bytes object."""
-    count, width = rows.shape
-    values: list[bytes] = rows.view(f"V{width}").reshape(count).tolist()
-    return values
-
-
 def encode(matrix: Matrix, present: Mask | None = None) -> list[bytes]:
     """Vectors as Feast stores them.
 
@@ -77,7 +52,11 @@ def encode(matrix: Matrix, present: Mask | None = None) -> list[bytes]:
     Raises:
         DimensionError: the mask selects another number of vectors than the matrix has.
     """
-    values = rows_as_bytes(encode_matrix(matrix))
+    layout = _layout(matrix.shape[1])
+    records = np.empty(len(matrix), layout)
+    records["prefix"] = prefix(matrix.shape[1])
+    records["vector"] = matrix
+    values: list[bytes] = records.view(f"V{layout.itemsize}").tolist()
     if present is None:
         return values
     if np.count_nonzero(present) != len(matrix):

@@ -15,7 +15,6 @@ from feast.protos.feast.types.Value_pb2 import ValueType as ValueTypeProto
 from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
 
-from feast_bc.encoding import rows_as_bytes
 from feast_bc.errors import InvalidVectorsError
 
 _VECTORISED_VERSION = 3
@@ -119,7 +118,8 @@ def _serialized(column: pa.ChunkedArray, type_: ValueType) -> list[bytes] | None
         rows = np.empty((len(values), len(head) + values.itemsize), np.uint8)
         rows[:, : len(head)] = np.frombuffer(head, np.uint8)
         rows[:, len(head) :] = values.view(np.uint8).reshape(len(values), values.itemsize)
-        return rows_as_bytes(rows)
+        as_bytes: list[bytes] = rows.view(f"V{rows.shape[1]}").ravel().tolist()
+        return as_bytes
     if type_ == ValueType.STRING and (
         pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     ):

@@ -25,15 +25,16 @@ def feast_rows(store: OnlineStore, view: FeatureView, resolved: Resolved) -> lis
     (feature,) = (field.name for field in view.features)
     # What a store answers for an entity without a row.
     missing: Row = (_EPOCH, {feature: ValueProto()}) if is_redis(store) else (None, None)
-    everyone = bool(resolved.present.all())
-    values = iter(encode(resolved.vectors if everyone else resolved.vectors[resolved.present]))
-    rows = []
-    for found, present, instant in zip(
-        resolved.found.tolist(), resolved.present.tolist(), resolved.instants.tolist(), strict=True
-    ):
-        if not found:
-            rows.append(missing)
-            continue
-        value = ValueProto.FromString(next(values)) if present else ValueProto()
-        rows.append((_EPOCH + timedelta(microseconds=instant), {feature: value}))
-    return rows
+    present = resolved.present
+    if present.all():
+        values = encode(resolved.vectors)
+    else:
+        values = encode(resolved.vectors[present], present)
+    return [
+        (_EPOCH + timedelta(microseconds=instant), {feature: ValueProto.FromString(value)})
+        if found
+        else missing
+        for found, value, instant in zip(
+            resolved.found.tolist(), values, resolved.instants.tolist(), strict=True
+        )
+    ]
