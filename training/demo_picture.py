@@ -32,14 +32,14 @@ def draw(path: Path, intended: Sequence[Intended], unintended: Unintended) -> Pa
             left.bar(names, scores, color=[_OLD, _GOOD, _BAD], width=0.6), fmt="%.3f", padding=2
         )
         left.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
-        left.text(2.45, 0.51, "chance", ha="right", va="bottom", fontsize=9)
+        left.text(2.4, 0.51, "chance", ha="right", va="bottom", fontsize=9)
         left.set(ylim=(0, 1), ylabel="AUROC", title="A consumer model, trained on v0, never again")
 
         places = range(len(intended))
         series = [
             ("this version", [row.model for row in intended], _GOOD, -0.2),
             (
-                "most popular",
+                "best popularity ranking",
                 [max(row.popular, row.recently_popular) for row in intended],
                 _PLAIN,
                 0.2,
