@@ -56,15 +56,24 @@ def active_at(activations: Sequence[Activation], instants: Instants) -> Mask:
     return mask
 
 
-def last_boundary(activations: Sequence[Activation], until: int) -> int | None:
-    """The newest start or end of an interval at or before `until` (microseconds), if any."""
-    edges = [
+def is_active(activations: Sequence[Activation], instant: int) -> bool:
+    """Whether one of the intervals holds an instant (microseconds)."""
+    return bool(active_at(activations, np.array([instant]))[0])
+
+
+def boundaries(activations: Sequence[Activation]) -> list[int]:
+    """Every start and end of an interval, in microseconds."""
+    return [
         to_micros(edge)
         for activation in activations
         for edge in (activation.active_from, activation.active_until)
         if edge is not None
     ]
-    return max((edge for edge in edges if edge <= until), default=None)
+
+
+def last_boundary(activations: Sequence[Activation], until: int) -> int | None:
+    """The newest start or end of an interval at or before `until` (microseconds), if any."""
+    return max((edge for edge in boundaries(activations) if edge <= until), default=None)
 
 
 def to_micros(instant: datetime) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import compress
 
 import numpy as np
 from feast.protos.feast.types.Value_pb2 import FloatList
@@ -22,7 +23,7 @@ NULL = b""
 """What Feast stores for a null vector."""
 
 LITTLE_ENDIAN = np.dtype("<f4")
-"""How the floats stand there."""
+"""How the floats of a stored vector are written."""
 
 
 @lru_cache(maxsize=256)
@@ -86,13 +87,12 @@ def decode(values: Sequence[bytes | None], dim: int, *, of: str = "column") -> t
     """
     head, layout = prefix(dim), _layout(dim)
     width = layout.itemsize
-    usual = [v for v in values if v is not None and len(v) == width and v.startswith(head)]
-    vectors = np.frombuffer(b"".join(usual), layout)["vector"].astype(np.float32)
-    if len(usual) == len(values):
-        return vectors, np.ones(len(values), bool)
-    present = np.array(
-        [v is not None and len(v) == width and v.startswith(head) for v in values], bool
-    )
+    usual = [v is not None and len(v) == width and v.startswith(head) for v in values]
+    stored = b"".join([v for v in compress(values, usual) if v])
+    vectors = np.frombuffer(stored, layout)["vector"].astype(np.float32)
+    present = np.array(usual, bool)
+    if len(vectors) == len(values):
+        return vectors, present
     matrix = np.zeros((len(values), dim), np.float32)
     matrix[present] = vectors
     for i in np.flatnonzero(~present).tolist():

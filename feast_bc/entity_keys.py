@@ -94,8 +94,8 @@ def serialized_entities(
             yield serialize_entity_key(key, entity_key_serialization_version=version)
 
 
-def _text(value: ValueProto) -> bytes:
-    text = value.string_val.encode()
+def _text(value: str) -> bytes:
+    text = value.encode()
     return struct.pack("<2I", ValueTypeProto.STRING, len(text)) + text
 
 
@@ -103,7 +103,7 @@ _INT32, _INT64 = struct.Struct("<2Ii"), struct.Struct("<2Iq")
 _PACKED: Mapping[str | None, Callable[[ValueProto], bytes]] = {
     "int32_val": lambda value: _INT32.pack(ValueTypeProto.INT32, 4, value.int32_val),
     "int64_val": lambda value: _INT64.pack(ValueTypeProto.INT64, 8, value.int64_val),
-    "string_val": _text,
+    "string_val": lambda value: _text(value.string_val),
 }
 """Type, length and bytes of a value, per kind of value."""
 
@@ -123,8 +123,7 @@ def _serialized(column: pa.ChunkedArray, type_: ValueType) -> list[bytes] | None
     if type_ == ValueType.STRING and (
         pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     ):
-        texts = [text.encode() for text in column.to_pylist()]
-        return [struct.pack("<2I", ValueTypeProto.STRING, len(text)) + text for text in texts]
+        return [_text(text) for text in column.to_pylist()]
     return None
 
 

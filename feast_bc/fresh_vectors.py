@@ -19,7 +19,7 @@ from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
 
 from feast_bc import clock
-from feast_bc.activation import NEVER, Instants, active_at, last_boundary, to_micros
+from feast_bc.activation import NEVER, Instants, is_active, last_boundary
 from feast_bc.encoding import NULL
 from feast_bc.entity_ids import join_keys
 from feast_bc.errors import InvalidVectorsError, ProviderError
@@ -138,12 +138,12 @@ class _Materialized:
         self._source = source
         self._now = now
         versions = [source.version]
-        if _is_active(member, now):
+        if is_active(member.activations, now):
             versions += [older.version for older in source.older if not older.retired]
         self.targets = [view, *(sibling_view(view, version) for version in versions[1:])]
         # A row of any newer active version shows in the view of the oldest of them. If that view
         # is gone, it shows in the pushed view, whose own vectors cannot be told from it there.
-        newer = [m for m in source.newer_members if _is_active(m, now)]
+        newer = [m for m in source.newer_members if is_active(m.activations, now)]
         serving = [Wanted(newer[0].version, native=False)] if newer else []
         if newer and newer[0].retired:
             serving = [Wanted(None)]
@@ -173,18 +173,12 @@ class _Materialized:
         """Before this instant an older view did not take this version's vectors."""
         if source.version == self._source.version:
             return NEVER
-        edges = [last_boundary(self._source.members[0].activations, self._now) or 0]
-        if source.last_updated_timestamp is not None:
-            edges.append(min(to_micros(source.last_updated_timestamp), self._now))
-        return max(edges)
+        boundary = last_boundary(self._source.members[0].activations, self._now) or 0
+        return max(boundary, source.applied_at(self._now))
 
 
 def _values(view: FeatureView, keep: Mask, instants: Instants, vectors: Matrix) -> ViewValues:
     return ViewValues(view, np.flatnonzero(keep), instants[keep], vectors[keep])
-
-
-def _is_active(member: EmbeddingVersion, now: int) -> bool:
-    return bool(active_at(member.activations, np.array([now]))[0])
 
 
 def _timestamp_column(

@@ -271,10 +271,7 @@ def effective_instants(
         boundary = last_boundary(member.activations, until)
         if member.version != source.version and boundary is not None:
             _raise_to(effective, boundary, native.present)
-    if source.last_updated_timestamp is not None:
-        # Until the registry learned of a cut-over, rows were written under the older plan.
-        applied = min(to_micros(source.last_updated_timestamp), until)
-        _raise_to(effective, applied, depends_on_plan)
+    _raise_to(effective, source.applied_at(until), depends_on_plan)
     return effective
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from feast_bc.activation import NEVER, Instants, to_micros
+from feast_bc.activation import NEVER, Instants
 from feast_bc.encoding import decode
 from feast_bc.latest import effective_instants, usable
 from feast_bc.resolution import NONE, Winners
@@ -137,8 +137,8 @@ def _usual(
         return None
     if instants:
         floor = standing.boundary
-        if newest.version != source.version and source.last_updated_timestamp is not None:
-            floor = max(floor, min(to_micros(source.last_updated_timestamp), now))
+        if newest.version != source.version:
+            floor = max(floor, source.applied_at(now))
         if standing.latest_boundary > floor:
             return None
         since = np.maximum(since, floor)

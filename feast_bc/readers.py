@@ -25,13 +25,10 @@ def reader_for(
     if kind is StoreReader:
         return StoreReader(store, config, view, keys)
     version = config.entity_key_serialization_version
-    return _direct(
-        kind,
-        store,
-        config,
-        view,
-        [serialize_entity_key(key, entity_key_serialization_version=version) for key in keys],
-    )
+    serialized = [
+        serialize_entity_key(key, entity_key_serialization_version=version) for key in keys
+    ]
+    return kind(store, config, view, serialized)
 
 
 def reader_for_table(
@@ -43,7 +40,7 @@ def reader_for_table(
     if kind is StoreReader:
         return StoreReader(store, config, view, entity_key_protos(keys, types))
     serialized = serialized_keys(keys, types, config.entity_key_serialization_version)
-    return _direct(kind, store, config, view, serialized)
+    return kind(store, config, view, serialized)
 
 
 def is_redis(store: OnlineStore) -> bool:
@@ -59,16 +56,3 @@ def _reader_class(store: OnlineStore) -> type[StoreReader]:
 
         return RedisReader
     return StoreReader
-
-
-def _direct(
-    kind: type[StoreReader],
-    store: OnlineStore,
-    config: RepoConfig,
-    view: FeatureView,
-    serialized: Sequence[bytes],
-) -> StoreReader:
-    if kind is SqliteReader:
-        return kind(store, config, view, serialized)
-    project = config.project.encode()
-    return kind(store, config, view, [key + project for key in serialized])

@@ -8,6 +8,8 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from feast import FeatureView
+from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
 from google.protobuf.timestamp_pb2 import Timestamp
 from redis import Redis
@@ -25,6 +27,12 @@ Replies = Sequence[Sequence["bytes | None"]]
 
 class RedisReader(StoreReader):
     """One HMGET per entity, all in one pipeline: an entity's versions share one Redis hash."""
+
+    def __init__(
+        self, store: OnlineStore, config: RepoConfig, view: FeatureView, keys: Sequence[bytes]
+    ) -> None:
+        project = config.project.encode()
+        super().__init__(store, config, view, [key + project for key in keys])
 
     def read(self, request: Request) -> list[StoredRows]:
         return self.rows(request, hash_fields(self.store, self.config, self.commands(request)))

@@ -110,9 +110,8 @@ class _Views:
 def _on_read(
     store: Any, config: RepoConfig, view: FeatureView, _features: list[str], entities: Entities
 ) -> Rounds:
-    project = config.project.encode()
-    serialized = serialized_entities(entities, config.entity_key_serialization_version)
-    reader = RedisReader(store, config, view, [key + project for key in serialized])
+    keys = serialized_entities(entities, config.entity_key_serialization_version)
+    reader = RedisReader(store, config, view, list(keys))
     plan = resolve(view.batch_source, len(entities), clock.now())
     request = next(plan)
     while True:

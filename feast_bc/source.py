@@ -13,7 +13,7 @@ from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.repo_config import RepoConfig
 from feast.value_type import ValueType
 
-from feast_bc.activation import NEVER, Activation
+from feast_bc.activation import NEVER, Activation, to_micros
 from feast_bc.artifact import SCHEMA_VERSION, TransformRef, check_schema
 from feast_bc.chain import load_chain
 from feast_bc.data_source_json import source_from_json, source_to_json
@@ -111,6 +111,15 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         if not self._standing.holds_at(now):
             self._standing = Standing.at(self.members, now)
         return self._standing
+
+    def applied_at(self, until: int) -> int:
+        """When the registry learned of the plan, or `until` if it was later (microseconds).
+
+        Until then rows were written under the older plan. NEVER if the source is in no registry.
+        """
+        if self.last_updated_timestamp is None:
+            return NEVER
+        return min(to_micros(self.last_updated_timestamp), until)
 
     def of_version(self, version: int) -> BackwardCompatibleSource:
         """The source of another version's view of the same versioned embedding."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feast_bc.activation import NEVER, active_at, last_boundary, to_micros
+from feast_bc.activation import NEVER, boundaries, is_active, last_boundary
 from feast_bc.versions import EmbeddingVersion
 
 _FOREVER = np.iinfo(np.int64).max
@@ -42,22 +42,15 @@ class Standing:
             now: the instant, in microseconds.
         """
         own, *newer = members
-        edges = sorted(
-            to_micros(edge)
-            for member in newer
-            for activation in member.activations
-            for edge in (activation.active_from, activation.active_until)
-            if edge is not None
-        )
+        edges = sorted(edge for member in newer for edge in boundaries(member.activations))
         place = bisect_right(edges, now)
-        at = np.array([now])
-        boundaries: dict[int, int] = {}
+        last: dict[int, int] = {}
         candidates, others = [own], list[EmbeddingVersion]()
         for member in newer:
             boundary = last_boundary(member.activations, now)
             if boundary is not None:
-                boundaries[member.version] = boundary
-                active = active_at(member.activations, at)[0]
+                last[member.version] = boundary
+                active = is_active(member.activations, now)
                 (candidates if active else others).append(member)
         newest = candidates[-1].version
         return cls(
@@ -65,8 +58,8 @@ class Standing:
             until=edges[place] if place < len(edges) else _FOREVER,
             candidates=tuple(reversed(candidates)),
             others=tuple(reversed(others)),
-            boundary=boundaries.pop(newest, NEVER),
-            latest_boundary=max(boundaries.values(), default=NEVER),
+            boundary=last.pop(newest, NEVER),
+            latest_boundary=max(last.values(), default=NEVER),
         )
 
     def holds_at(self, now: int) -> bool:

@@ -26,7 +26,7 @@ class StoreReader:
         store: the online store.
         config: the store's configuration.
         view: the version view.
-        keys: the `n` entities, as protos; direct readers take them as their store's keys.
+        keys: the `n` entities, as protos; direct readers take them as Feast serializes them.
     """
 
     def __init__(
