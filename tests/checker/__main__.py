@@ -18,7 +18,7 @@ from tests.checker.histories import history
 from tests.checker.replay import Outcome, replay, shortest
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(command_line: list[str] | None = None) -> int:
     """Run the command line; 1 if a promise is not kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.checker", description=__doc__)
     parser.add_argument("--histories", type=int, default=500, help="how many [%(default)s]")
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes [2]")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a mismatch")
     parser.add_argument("--shorten", type=float, default=60, metavar="SECONDS", help="[60]")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(command_line)
 
     began = time.monotonic()
     counts: Counter[str] = Counter()
@@ -41,12 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
         stores = {"sqlite": [None], "redis": [redis], "both": [None, redis]}[options.store]
         seeds = range(options.seed, options.seed + options.histories)
         with ProcessPoolExecutor(options.jobs) as pool:
-            runs = {
-                seed: pool.submit(run, seed, options.steps, stores[seed % len(stores)])
-                for seed in seeds
-            }
-            for seed, future in runs.items():
-                outcome = future.result()
+            runs = [(seed, options.steps, stores[seed % len(stores)]) for seed in seeds]
+            # One process needs no pool.
+            outcomes = (map if options.jobs == 1 else pool.map)(run, *zip(*runs, strict=True))
+            for seed, outcome in zip(seeds, outcomes, strict=True):
                 counts += outcome.counts
                 counts["histories"] += 1
                 if outcome.error is not None:
