@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from feast_bc.activation import Activation
 from feast_bc.artifact import SCHEMA_VERSION, check_schema
 from feast_bc.catalog_files import CatalogFiles
 from feast_bc.errors import ArtifactError, CatalogError, VersionConflictError
+from feast_bc.rule import Activation
 
 ACTIVATE, ROLLBACK, RETIRE = "activate", "rollback", "retire"
 _RACES = 20

@@ -10,6 +10,7 @@ import pandas as pd
 from feast import Entity, FeatureStore, FeatureView
 from feast.base_feature_view import BaseFeatureView
 from feast.data_source import DataSource
+from feast.errors import FeatureViewNotFoundException
 from feast.infra.compute_engines.base import ComputeEngine
 from feast.infra.infra_object import Infra
 from feast.infra.offline_stores.offline_store import OfflineStore
@@ -22,9 +23,9 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.compute_engine import BackwardCompatibleComputeEngine
 from feast_bc.errors import NameCollisionError
-from feast_bc.fresh_vectors import write_fresh
 from feast_bc.offline_store import backward_compatible
 from feast_bc.online_store import on_read_capable
+from feast_bc.push import push_vectors
 from feast_bc.source import BackwardCompatibleSource
 from feast_bc.stored_views import version_source
 
@@ -38,6 +39,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
     _offline_store: OfflineStore | None
     _online_store: OnlineStore | None
     _batch_engine: ComputeEngine | None
+    _feature_store: FeatureStore | None = None
 
     @property
     def offline_store(self) -> OfflineStore:
@@ -68,7 +70,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         if version_source(feature_view) is None:
             super().ingest_df(feature_view, df, field_mapping)
         elif self.online_store is not None:
-            write_fresh(self.online_store, self.repo_config, feature_view, df)
+            push_vectors(self.online_store, self.repo_config, feature_view, df, self._applied_view)
 
     async def ingest_df_async(
         self, feature_view: FeatureView, df: pd.DataFrame, field_mapping: Any = None
@@ -111,6 +113,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         if _versions_views(self.repo_config):
             views = [*self._registered_views(), *tables_to_keep]
             check_names(_version_view_names(views), [view.name for view in views])
+        self._feature_store = None  # the registry changes
         super().update_infra(
             project,
             tables_to_delete,
@@ -119,6 +122,15 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             entities_to_keep,
             partial,
         )
+
+    def _applied_view(self, name: str) -> FeatureView | None:
+        """A feature view of the registry, as far as Feast's cache of it is up to date."""
+        if self._feature_store is None:
+            self._feature_store = FeatureStore(config=self.repo_config)
+        try:
+            return self._feature_store.get_feature_view(name, allow_registry_cache=True)
+        except FeatureViewNotFoundException:
+            return None
 
     def _registered_views(self) -> list[BaseFeatureView]:
         return list(FeatureStore(config=self.repo_config).list_all_feature_views())

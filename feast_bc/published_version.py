@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from feast_bc.activation import Activation
 from feast_bc.artifact import TransformRef
 from feast_bc.event_log import Event
 from feast_bc.manifest import Manifest
+from feast_bc.rule import Activation
 from feast_bc.versions import EmbeddingVersion
 
 
@@ -47,6 +47,7 @@ class PublishedVersion:
             transform=self.transform,
             activations=self.activations,
             retired=self.retired,
+            manifest_sha256=self.sha256,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -19,9 +19,11 @@ from feast.infra.common.materialization_job import MaterializationJobStatus, Mat
 from tqdm import tqdm
 
 from feast_bc.errors import MaterializationError, ProviderError, UnknownVersionError
-from feast_bc.offline_store import BEGINNING
 from feast_bc.serving import Serving, check_serving
-from feast_bc.stored_views import version_source, views_to_write
+from feast_bc.stored_views import state_view, value_views, version_source
+
+_BEGINNING = datetime(1, 1, 2, tzinfo=timezone.utc)
+"""Before every event, in every time zone."""
 
 
 def prepare_serving(
@@ -40,15 +42,22 @@ def prepare_serving(
 
     Raises:
         UnknownVersionError: no view of such an embedding is in the registry.
+        ProviderError: the embedding's views are not online.
         MaterializationError: a view could not be written; nothing has changed for readers.
     """
     views = [_with_serving(view, serving) for view in _views(store, embedding)]
-    provider = store._get_provider()
+    views = [view for view in views if view.online]
+    if not views:
+        raise ProviderError(
+            f"The views of {embedding} have online=False: nothing of them stands in the online "
+            "store. Set online=True on the VersionedEmbedding and apply it."
+        )
+    provider = store.provider
     provider.online_store.update(store.config, [], views, [], [], partial=True)
     end = end or datetime.now(timezone.utc)
     tasks = [
         MaterializationTask(
-            store.project, view, BEGINNING, end, tqdm_builder=lambda total: tqdm(total=total)
+            store.project, view, _BEGINNING, end, tqdm_builder=lambda total: tqdm(total=total)
         )
         for view in views
     ]
@@ -80,8 +89,9 @@ def drop_serving(store: FeatureStore, embedding: str, serving: Serving) -> None:
             f"{', '.join(in_use)}: applied with serving={serving!r}, which readers use. Apply the "
             "other serving first."
         )
-    stored = [s for view in views for s in views_to_write(_with_serving(view, serving))]
-    store._get_provider().online_store.update(store.config, stored, [], [], [], partial=True)
+    changed = [_with_serving(view, serving) for view in views]
+    stored = {s.name: s for view in changed for s in (*value_views(view), state_view(view))}
+    store.provider.online_store.drop(store.config, views[0], list(stored.values()))
 
 
 def _views(store: FeatureStore, embedding: str) -> list[FeatureView]:

@@ -5,7 +5,6 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from feast_bc.activation import Activation
 from feast_bc.catalog import EmbeddingCatalog
 from feast_bc.errors import (
     CatalogError,
@@ -16,6 +15,7 @@ from feast_bc.errors import (
     VersionConflictError,
 )
 from feast_bc.holdout import Holdout
+from feast_bc.rule import Activation
 from feast_bc.transforms import compose
 from tests.catalog.catalogs import LINKS, T0, files_of, publish, source
 from tests.test_transforms import affine

@@ -1,0 +1,92 @@
+"""Bringing the states of a family's entities up to date, and sparing what was pushed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from feast_bc.rule import NEVER, Rows, State, Winners
+from feast_bc.vectors import Mask
+from feast_bc.view_changes import ViewChanges
+
+
+class FamilyStates:
+    """Decides, batch by batch, what is written for views and states.
+
+    A pushed row that is newer than all of its version's rows in the batch source is a row like
+    any other. Its vector stands only in the values that it gave: where it wins, and gave the
+    stored value, that value stays.
+
+    Args:
+        rows: per version that was read its newest rows in the batch source, for all entities.
+        until: the end of the window, in microseconds.
+        since: from when on these rows are news; None: all are.
+    """
+
+    def __init__(self, rows: Mapping[int, Rows], until: int, since: int | None) -> None:
+        self._rows = rows
+        self._until = until
+        instants = [each.instant for each in rows.values()]
+        self.newest = np.maximum.reduce(instants)
+        """Shape `(n,)`, each entity's newest row."""
+        self.arrived: Mask = self.newest >= (NEVER + 1 if since is None else since)
+        """Shape `(n,)`, whose state changes whatever the views' values do."""
+
+    def settle(self, state: State, entities: Winners, views: Sequence[ViewChanges]) -> list[Mask]:
+        """Decide who is written, and note it in the states.
+
+        Args:
+            state: what the online store knows of the batch; brought up to date in place.
+            entities: shape `(b,)`.
+            views: the views that are written.
+
+        Returns:
+            Per view a mask of shape `(b,)`: who gets a new value or a null.
+        """
+        native = {
+            version: Rows(rows.instant[entities], rows.has_vector[entities])
+            for version, rows in self._rows.items()
+        }
+        stays = {
+            version: state.pushed(version) & (state.rows(version).instant > rows.instant)
+            for version, rows in native.items()
+        }
+        pushed = np.logical_or.reduce(list(stays.values()))
+        written = []
+        for view in views:
+            mask = view.changes.changed[entities] | (
+                view.changes.unknown[entities] & state.written(view.plan.version)
+            )
+            if pushed.any():
+                mask &= ~self._spared(state, view, native, stays)
+            written.append(mask)
+        for version, rows in native.items():
+            state.know(version, rows, ~stays[version], pushed=False)
+            state.forget(version, ~stays[version] & (rows.instant == NEVER))
+        for view, mask in zip(views, written, strict=True):
+            state.wrote(view.plan.version, view.changes.winner[entities], mask)
+        return written
+
+    def _spared(
+        self,
+        state: State,
+        view: ViewChanges,
+        native: Mapping[int, Rows],
+        stays: Mapping[int, Mask],
+    ) -> Mask:
+        """Whose stored value is that of a pushed row that wins."""
+        rows = {}
+        for version, own in native.items():
+            known, where = state.rows(version), stays[version]
+            rows[version] = Rows(
+                np.where(where, known.instant, own.instant),
+                np.where(where, known.has_vector, own.has_vector),
+            )
+        winner = view.plan.winners_now(self._until, rows)
+        gave = state.giver(view.plan.version)
+        won = np.zeros(len(winner), bool)
+        for version, where in stays.items():
+            won |= where & (winner == version)
+        spared: Mask = won & (winner == gave)
+        return spared
