@@ -185,6 +185,11 @@ def on_read_capable(inner: type[OnlineStore]) -> type[OnlineStore]:
     return type(f"BackwardCompatible{inner.__name__}", (BackwardCompatibleOnlineStore, inner), {})
 
 
+def knows_version_views(store: OnlineStore | None) -> bool:
+    """Whether a store is one of `on_read_capable`: not a client of a feature server."""
+    return isinstance(store, BackwardCompatibleOnlineStore)
+
+
 def _make(inner: type[OnlineStore]) -> OnlineStore:
     return on_read_capable(inner)()
 
