@@ -61,7 +61,7 @@ def _bar(title: str) -> Any:
 def alignment_table(published: PublishedVersion) -> str:
     """How well each chain reproduces an older version; empty for version 0."""
     report = alignment_of(published)
-    if report is None or not report.older:
+    if report is None:
         return ""
     rows = [["chain", "entities", "", "relative error", "cosine"]]
     for entry in report.older:
@@ -101,9 +101,10 @@ def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
 
 
 def alignment_of(published: PublishedVersion) -> AlignmentReport | None:
-    """The alignment measured at publish, if it was."""
+    """The alignment measured at publish; None where it was not, or where nothing is older."""
     stored = published.manifest.metrics.get("alignment")
-    return None if stored is None else AlignmentReport.from_json(stored)
+    report = None if stored is None else AlignmentReport.from_json(stored)
+    return report if report and report.older else None
 
 
 def _numbers(alignment: Alignment, on: str) -> list[str]:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from feast_bc.alignment_report import AlignmentReport
 from feast_bc.artifact import save_artifact
 from feast_bc.catalog import EmbeddingCatalog
 from feast_bc.cli import main
@@ -211,6 +212,15 @@ def test_old_vectors_that_were_deleted(team):
     assert "the alignment of 1 -> 0 is unknown" in refused.stderr
     team.run("retire", "users", "0")  # a view that nobody reads does not count
     assert team.run("activate", "users", "1").exit_code == 0
+
+
+def test_a_report_without_older_versions(team):
+    source = parquet_source(str(team.folder / "v0.parquet"), "v0", "event_timestamp")
+    nothing = {"alignment": AlignmentReport(0, 200, ()).to_json()}
+    publish_version(team.catalog, "users", 0, source=source, join_keys=["user_id"], metrics=nothing)
+    listed = team.run("versions")
+    assert listed.exit_code == 0, listed.exception
+    assert "users_v0" in listed.stdout
 
 
 @pytest.mark.parametrize(
