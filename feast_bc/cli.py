@@ -12,7 +12,7 @@ from feast_bc import cli_output as output
 from feast_bc.catalog import EmbeddingCatalog
 from feast_bc.cli_group import CATALOG, CatalogGroup, common_options, instant
 from feast_bc.publish import publish_version
-from feast_bc.quality_gate import MAX_RELATIVE_ERROR, QualityGate, activate_version
+from feast_bc.quality_gate import MAX_CENTRED_ERROR, QualityGate, activate_version
 from feast_bc.repo_source import find_source, load_config, parquet_source
 
 
@@ -88,8 +88,10 @@ def publish(
 
     Checked: columns, type, dimension, NaN and infinity, null vectors, keys and timestamps, time
     zones, duplicates of entity and timestamp. Measured: how well the chain to every older
-    version reproduces its native vectors (relative error and mean cosine), on all entities that
-    both have and on those that the fit held out; on 100000 entities at most.
+    version reproduces its native vectors z, on all entities that both have and on those that the
+    fit held out; on 100000 entities at most. The centred error is ||z~ - z|| / ||z - mean||: 1 is
+    no better than the mean vector, whose own uncentred error ||z - mean|| / ||z|| stands beside
+    it. Where that is small, a high mean cosine says little.
 
     A published version is immutable; publishing the same again changes nothing.
 
@@ -141,11 +143,11 @@ def publish(
     help="Instant of event time. Default: now.",
 )
 @click.option(
-    "--max-relative-error",
+    "--max-centred-error",
     type=click.FloatRange(min=0),
-    default=MAX_RELATIVE_ERROR,
+    default=MAX_CENTRED_ERROR,
     show_default=True,
-    help="Refuse above this ||z~ - z|| / ||z||.",
+    help="Refuse above this ||z~ - z|| / ||z - mean||; the mean vector alone has 1.",
 )
 @click.option("--min-cosine", type=click.FloatRange(-1, 1), help="Refuse below this mean cosine.")
 @click.option("--force", is_flag=True, help="Activate in any case; the catalog records it.")
@@ -154,7 +156,7 @@ def activate(
     embedding: str,
     version: int,
     active_from: datetime | None,
-    max_relative_error: float,
+    max_centred_error: float,
     min_cosine: float | None,
     force: bool,
 ) -> None:
@@ -175,7 +177,7 @@ def activate(
         embedding,
         version,
         active_from or datetime.now(timezone.utc),
-        gate=QualityGate(max_relative_error, min_cosine),
+        gate=QualityGate(max_centred_error, min_cosine),
         force=force,
     )
     event = published.events[-1]

@@ -84,7 +84,7 @@ def test_a_release_from_start_to_end(team):
     assert "Next: feast-bc activate users 2." in third.stdout
     lines = third.stdout.splitlines()
     assert [line.split()[:3] for line in lines[1:4]] == [
-        ["chain", "entities", "relative"],
+        ["chain", "entities", "centred"],
         ["2", "->", "1"],
         [lines[3].split()[0], "held", "out"],
     ]
@@ -112,7 +112,7 @@ def test_the_manifest_keeps_the_report_and_the_training_metrics(team):
     assert manifest.holdout == Holdout(0.2)
     assert manifest.join_keys == ("user_id",)
     for entry in manifest.metrics["alignment"]["older"]:
-        assert 0 < entry["on_held_out"]["relative_error"] < 0.2
+        assert 0 < entry["on_held_out"]["centred_error"] < 0.2
         assert 0 < entry["on_held_out"]["entities"] < entry["on_all"]["entities"] == 200
 
 
@@ -156,15 +156,15 @@ def test_everything_as_json(team):
 def test_the_gate_refuses_and_force_is_recorded(team):
     team.publish_all()
     before = team.catalog.published("users")
-    refused = team.run("activate", "users", "2", "--max-relative-error", "0.0001")
+    refused = team.run("activate", "users", "2", "--max-centred-error", "0.0001")
     assert refused.exit_code == 3
-    assert "relative error" in refused.stderr
+    assert "centred error" in refused.stderr
     assert "of 2 -> 0 on" in refused.stderr
     assert "held-out entities, expected at most 0.0001" in refused.stderr
     error, code = team.json("activate", "users", "2", "--min-cosine", "0.99999")
     assert (code, error["error"]["type"]) == (3, "QualityGateError")
     assert team.catalog.published("users") == before
-    options = ("--max-relative-error", "0.0001", "--force")
+    options = ("--max-centred-error", "0.0001", "--force")
     forced = team.run("activate", "users", "2", *options)
     assert forced.exit_code == 0
     assert "FORCED" in forced.stdout
