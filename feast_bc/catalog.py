@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ from feast_bc.event_log import ACTIVATE, RETIRE, ROLLBACK, Event, EventLog, Stat
 from feast_bc.holdout import Holdout
 from feast_bc.link_check import check_link
 from feast_bc.manifest import Manifest, TransformEntry, check_name, manifest_path
-from feast_bc.published_version import PublishedVersion
+from feast_bc.published_version import PublishedVersion, pick
 from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.versions import EmbeddingVersion
 
@@ -64,7 +66,11 @@ class EmbeddingCatalog:
 
     def embeddings(self) -> list[str]:
         """Names of all embeddings with at least one published version."""
-        return [name for name in self._files.list() if self._numbers(name)]
+        return [
+            name
+            for name in self._files.list()
+            if any(MANIFEST_FILE in self._files.list(f"{name}/v{k}") for k in self._folders(name))
+        ]
 
     def versions(self, embedding: str) -> list[EmbeddingVersion]:
         """Versions 0, 1, ..., K of an embedding, retired ones included: they link the chain.
@@ -77,30 +83,11 @@ class EmbeddingCatalog:
 
     def published(self, embedding: str) -> list[PublishedVersion]:
         """As `versions`, with everything that is known about each."""
-        shelf = self._shelf(embedding)
-        if not shelf:
-            known = ", ".join(self.embeddings()) or "none"
-            raise UnknownVersionError(
-                f"{self.root} has no embedding {embedding!r}; it has: {known}. Publish version 0 "
-                f"with `feast-bc publish {embedding} 0`."
-            )
-        events = EventLog(self._files, embedding).read()
-        state = fold(events)
-        return [
-            PublishedVersion(
-                manifest=manifest,
-                sha256=sha256,
-                transform=self._reference(manifest),
-                activations=state.activations.get(manifest.version, ()),
-                retired=manifest.version in state.retired,
-                events=tuple(e for e in events if e.version == manifest.version),
-            )
-            for manifest, sha256 in shelf
-        ]
+        return _with_history(self._known(embedding), EventLog(self._files, embedding).read())
 
     def version(self, embedding: str, version: int) -> PublishedVersion:
         """One published version. Raises UnknownVersionError where there is none."""
-        return _pick(self.published(embedding), version)
+        return pick(self.published(embedding), version)
 
     def transform(self, embedding: str, version: int) -> BackwardTransform:
         """The backward transformation version -> version - 1, loaded and verified.
@@ -119,7 +106,7 @@ class EmbeddingCatalog:
             DirectionError: the chain would not lead from a newer to an older version.
         """
         published = self.published(embedding)
-        _pick(published, from_version)
+        pick(published, from_version)
         if not 0 <= to_version < from_version:
             raise DirectionError(
                 f"{embedding}: a chain leads from a newer version to an older one, down to 0; got "
@@ -141,6 +128,7 @@ class EmbeddingCatalog:
         feature: str = "embedding",
         holdout: Holdout | None = None,
         metrics: Mapping[str, Any] | None = None,
+        known: Sequence[PublishedVersion] | None = None,
     ) -> PublishedVersion:
         """Put version k in the catalog: whole, or not at all; immutable from then on.
 
@@ -157,6 +145,8 @@ class EmbeddingCatalog:
             feature: the vector column of the source (after its field mapping).
             holdout: which entities the fit of B_k did not see.
             metrics: JSON values to keep with the version.
+            known: what `published` gave, so that it is not read again; None reads it. Versions
+                that were published since are noticed all the same.
 
         Raises:
             VersionConflictError: version k stands there with other content.
@@ -166,8 +156,11 @@ class EmbeddingCatalog:
             CatalogError: a bad name, or other join keys than the older versions have.
         """
         check_name(embedding)
-        shelf = self._shelf(embedding)
-        check_link(embedding, version, dim, join_keys, transform, [m for m, _ in shelf])
+        if known is None:
+            shelf = self._shelf(embedding)
+            known = _with_history(shelf, EventLog(self._files, embedding).read() if shelf else [])
+        older = [published.manifest for published in known]
+        check_link(embedding, version, dim, join_keys, transform, older)
         data = b"" if transform is None else dumps(transform)
         manifest = Manifest(
             embedding=embedding,
@@ -177,21 +170,22 @@ class EmbeddingCatalog:
             join_keys=tuple(join_keys),
             source=source,
             transform=_entry(transform, data),
-            parent=shelf[version - 1][1] if version else None,
+            parent=known[version - 1].sha256 if version else None,
             holdout=holdout,
             metrics=dict(metrics or {}),
-            published_at=datetime.now(timezone.utc),
+            published_at=_now(),
         )
-        if version < len(shelf):
-            return self._same(manifest, shelf[version][0])
+        if version < len(known):
+            return _same(manifest, known[version])
         content = manifest.dumps()
         if manifest.transform is not None:
             self._files.put(f"{embedding}/v{version}/{manifest.transform.file}", data)
+        path = manifest_path(embedding, version)
         try:
-            self._files.create(manifest_path(embedding, version), content)
+            self._files.create(path, content)
         except FileExistsError:
-            return self._same(manifest, self._shelf(embedding)[version][0])
-        return self.version(embedding, version)
+            return _same(manifest, self.version(embedding, version))
+        return self._published(content, embedding, version)
 
     def activate(
         self,
@@ -283,29 +277,41 @@ class EmbeddingCatalog:
                 self.published(embedding)  # raises, naming what there is
         return [check for name in names for check in check_embedding(self._files, name)]
 
-    def _numbers(self, embedding: str) -> list[int]:
-        """Versions with a manifest, ascending."""
+    def _folders(self, embedding: str) -> list[int]:
+        """Versions with a folder, ascending; an aborted publish leaves one without manifest."""
         folders = (re.fullmatch(r"v(0|[1-9]\d*)", n) for n in self._files.list(embedding))
-        numbers = sorted(int(match[1]) for match in folders if match)
-        # A folder without a manifest is what an aborted publish leaves behind.
-        return [k for k in numbers if MANIFEST_FILE in self._files.list(f"{embedding}/v{k}")]
+        return sorted(int(match[1]) for match in folders if match)
 
-    def _shelf(self, embedding: str) -> list[tuple[Manifest, str]]:
-        """Every manifest with its digest, version 0 first."""
+    def _known(self, embedding: str) -> list[PublishedVersion]:
+        """As `_shelf`. Raises UnknownVersionError where it is empty."""
+        shelf = self._shelf(embedding)
+        if not shelf:
+            known = ", ".join(self.embeddings()) or "none"
+            raise UnknownVersionError(
+                f"{self.root} has no embedding {embedding!r}; it has: {known}. Publish version 0 "
+                f"with `feast-bc publish {embedding} 0`."
+            )
+        return shelf
+
+    def _shelf(self, embedding: str) -> list[PublishedVersion]:
+        """Every version, 0 first, without its history."""
         check_name(embedding)
-        numbers = self._numbers(embedding)
-        for expected, found in enumerate(numbers):
+        manifests: dict[int, bytes] = {}
+        for k in self._folders(embedding):
+            with suppress(FileNotFoundError):
+                manifests[k] = self._files.read(manifest_path(embedding, k))
+        for expected, found in enumerate(manifests):
             if found != expected:
                 raise ChainGapError(
                     f"{self._files.uri(manifest_path(embedding, expected))} is missing, but "
                     f"version {found} is there. Restore the file; versions form a chain."
                 )
-        return [self._manifest(embedding, k) for k in numbers]
+        return [self._published(data, embedding, k) for k, data in manifests.items()]
 
-    def _manifest(self, embedding: str, version: int) -> tuple[Manifest, str]:
-        path = manifest_path(embedding, version)
-        data = self._files.read(path)
-        return Manifest.loads(data, of=self._files.uri(path)), digest(data)
+    def _published(self, data: bytes, embedding: str, version: int) -> PublishedVersion:
+        """What the bytes of a manifest say, without its history."""
+        manifest = Manifest.loads(data, of=self._files.uri(manifest_path(embedding, version)))
+        return PublishedVersion(manifest, digest(data), self._reference(manifest))
 
     def _reference(self, manifest: Manifest) -> TransformRef | None:
         entry = manifest.transform
@@ -320,26 +326,37 @@ class EmbeddingCatalog:
             to_dim=entry.to_dim,
         )
 
-    def _same(self, mine: Manifest, theirs: Manifest) -> PublishedVersion:
-        """What stands there already, or VersionConflictError where it differs."""
-        differing = mine.differences(theirs)
-        if differing:
-            raise VersionConflictError(
-                f"{mine.embedding} version {mine.version} was published at "
-                f"{theirs.published_at.isoformat()} with another {', '.join(differing)}; versions "
-                f"are immutable. Publish yours as version {mine.version + 1}, trained with a "
-                f"transformation {mine.version + 1} -> {mine.version}."
-            )
-        return self.version(mine.embedding, mine.version)
 
-
-def _pick(published: Sequence[PublishedVersion], version: int) -> PublishedVersion:
-    if not 0 <= version < len(published):
-        raise UnknownVersionError(
-            f"{published[0].manifest.embedding} has no version {version}; published: "
-            f"{', '.join(str(p.version) for p in published)}."
+def _same(mine: Manifest, theirs: PublishedVersion) -> PublishedVersion:
+    """What stands there already, or VersionConflictError where it differs."""
+    differing = mine.differences(theirs.manifest)
+    if differing:
+        raise VersionConflictError(
+            f"{mine.embedding} version {mine.version} was published at "
+            f"{theirs.manifest.published_at.isoformat()} with another {', '.join(differing)}; "
+            f"versions are immutable. Publish yours as version {mine.version + 1}, trained with a "
+            f"transformation {mine.version + 1} -> {mine.version}."
         )
-    return published[version]
+    return theirs
+
+
+def _with_history(
+    shelf: Sequence[PublishedVersion], events: Sequence[Event]
+) -> list[PublishedVersion]:
+    state = fold(events)
+    return [
+        replace(
+            published,
+            activations=state.activations.get(published.version, ()),
+            retired=published.version in state.retired,
+            events=tuple(e for e in events if e.version == published.version),
+        )
+        for published in shelf
+    ]
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 def _entry(transform: BackwardTransform | None, data: bytes) -> TransformEntry | None:
