@@ -11,7 +11,7 @@ readers never see half of it and of two racing writers one wins.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -21,6 +21,7 @@ from typing import Any
 from feast.data_source import DataSource
 
 from feast_bc.artifact import MANIFEST_FILE, TransformRef, describe, digest, dumps
+from feast_bc.catalog_change import CatalogChange
 from feast_bc.catalog_check import Check, check_embedding
 from feast_bc.catalog_files import CatalogFiles
 from feast_bc.errors import (
@@ -129,11 +130,11 @@ class EmbeddingCatalog:
         holdout: Holdout | None = None,
         metrics: Mapping[str, Any] | None = None,
         known: Sequence[PublishedVersion] | None = None,
-    ) -> PublishedVersion:
+    ) -> CatalogChange:
         """Put version k in the catalog: whole, or not at all; immutable from then on.
 
         The vectors are not looked at; `feast_bc.publish.publish_version` does that first.
-        Publishing the same content again returns what stands there already.
+        Publishing the same content again changes nothing.
 
         Args:
             embedding: its name; becomes part of the feature views' names.
@@ -176,7 +177,7 @@ class EmbeddingCatalog:
             published_at=_now(),
         )
         if version < len(known):
-            return _same(manifest, known[version])
+            return CatalogChange(_same(manifest, known[version]), changed=False)
         content = manifest.dumps()
         if manifest.transform is not None:
             self._files.put(f"{embedding}/v{version}/{manifest.transform.file}", data)
@@ -184,70 +185,82 @@ class EmbeddingCatalog:
         try:
             self._files.create(path, content)
         except FileExistsError:
-            return _same(manifest, self.version(embedding, version))
-        return self._published(content, embedding, version)
+            # A filesystem that retries a write may meet the file of its own first attempt.
+            if self._files.read(path) != content:
+                theirs = self.version(embedding, version)
+                return CatalogChange(_same(manifest, theirs), changed=False)
+        return CatalogChange(self._published(content, embedding, version), changed=True)
 
     def activate(
         self,
         embedding: str,
         version: int,
-        active_from: datetime,
+        active_from: datetime | None = None,
         *,
         forced: bool = False,
         gate: Mapping[str, Any] | None = None,
-    ) -> PublishedVersion:
+    ) -> CatalogChange:
         """Let version k serve the views of older versions from an instant of event time on.
 
         A retired version can be active: its link and its vectors still serve older views.
+        Activating an active version again changes nothing if it is active from that instant, or
+        if none is given and it is active by now.
 
         Args:
             embedding, version: k >= 1.
-            active_from: aware datetime; it may lie in the past or in the future.
+            active_from: aware datetime; it may lie in the past or in the future. None for now.
             forced: whether the quality gate was overridden; kept in the event.
             gate: what the quality gate measured; kept in the event.
 
         Raises:
             UnknownVersionError: no such version.
-            CatalogError: version 0, a naive datetime, or the version is active already.
+            CatalogError: version 0, a naive datetime, or the version is active already, from
+                another instant.
         """
         if version == 0:
             raise CatalogError(
                 f"{embedding} version 0 has no older views to serve, so there is nothing to "
                 "activate: its own view is served as soon as it is published."
             )
-        self.version(embedding, version)
-        event = Event(ACTIVATE, version, active_from, forced=forced, gate=gate)
-        EventLog(self._files, embedding).append(lambda _: event)
-        return self.version(embedding, version)
+
+        def begin(state: State) -> Event | None:
+            if state.is_activated(version, active_from):
+                return None
+            return Event(ACTIVATE, version, active_from or _now(), forced=forced, gate=gate)
+
+        return self._record(embedding, version, begin)
 
     def rollback(
-        self, embedding: str, version: int | None = None, *, at: datetime
-    ) -> PublishedVersion:
+        self, embedding: str, version: int | None = None, *, at: datetime | None = None
+    ) -> CatalogChange:
         """End an activation at an instant; from there on the next older version serves.
 
-        The version may be activated again afterwards.
+        The version may be activated again afterwards. Rolling it back again changes nothing if
+        its activation ended at that instant, or if none is given and it has ended by now.
 
         Args:
             embedding: its name.
-            version: the version to roll back; None for the newest active one.
+            version: the version to roll back; None for the newest one that was active right
+                after the last activation. So a second run finds the same version, and ends no
+                other.
             at: aware datetime, not before the activation; the activation's own instant undoes it.
+                None for now.
 
         Raises:
             UnknownVersionError: no such embedding or version.
-            CatalogError: the version is not active, or `at` lies before its activation.
+            CatalogError: the version is not active, was rolled back at another instant, or `at`
+                lies before its activation.
         """
-        self.version(embedding, version or 0)
+        ending = self._released(embedding) if version is None else version
 
-        def close(state: State) -> Event:
-            newest = state.newest_active() if version is None else version
-            if newest is None:
-                raise CatalogError(f"{embedding}: no version is active; nothing to roll back.")
-            return Event(ROLLBACK, newest, at)
+        def end(state: State) -> Event | None:
+            if state.is_rolled_back(ending, at):
+                return None
+            return Event(ROLLBACK, ending, at or _now())
 
-        event = EventLog(self._files, embedding).append(close)
-        return self.version(embedding, event.version)
+        return self._record(embedding, ending, end)
 
-    def retire(self, embedding: str, version: int) -> PublishedVersion:
+    def retire(self, embedding: str, version: int) -> CatalogChange:
         """Stop offering the view of a version; its link in the chain stays.
 
         Retiring it again changes nothing.
@@ -255,9 +268,11 @@ class EmbeddingCatalog:
         Raises:
             UnknownVersionError: no such version.
         """
-        if not self.version(embedding, version).retired:
-            EventLog(self._files, embedding).append(lambda _: Event(RETIRE, version))
-        return self.version(embedding, version)
+
+        def stop(state: State) -> Event | None:
+            return None if version in state.retired else Event(RETIRE, version)
+
+        return self._record(embedding, version, stop)
 
     def verify(self, embedding: str | None = None) -> list[Check]:
         """Check every manifest, digest, parent, link and event; of all embeddings by default.
@@ -276,6 +291,23 @@ class EmbeddingCatalog:
             if not self._files.list(embedding):
                 self.published(embedding)  # raises, naming what there is
         return [check for name in names for check in check_embedding(self._files, name)]
+
+    def _record(
+        self, embedding: str, version: int, make: Callable[[State], Event | None]
+    ) -> CatalogChange:
+        """Append the event of `make`, if it makes one, to the log."""
+        shelf = self._known(embedding)
+        pick(shelf, version)
+        events, changed = EventLog(self._files, embedding).append(make)
+        return CatalogChange(_with_history(shelf, events)[version], changed)
+
+    def _released(self, embedding: str) -> int:
+        """The version that a rollback concerns which names none."""
+        released = fold(EventLog(self._files, embedding).read()).released
+        if released is None:
+            self._known(embedding)  # raises where there is no such embedding
+            raise CatalogError(f"{embedding}: no version was ever activated; nothing to roll back.")
+        return released
 
     def _folders(self, embedding: str) -> list[int]:
         """Versions with a folder, ascending; an aborted publish leaves one without manifest."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ def publish(
         source = parquet_source(vectors, f"{embedding}_v{version}_vectors", timestamp_field)
     else:
         source = find_source(Path(repo or ""), source_name or "")
-    published = publish_version(
+    change = publish_version(
         _catalog(),
         embedding,
         version,
@@ -121,10 +121,18 @@ def publish(
         config=load_config(Path(repo)) if repo else None,
         stages=output.stages,
     )
+    published, manifest = change.published, change.published.manifest
+    done = (
+        f"Published {embedding} version {version}: {manifest.dim} dimensions, source "
+        f"{manifest.source.name}."
+    )
+    already = (
+        f"{embedding} version {version} was published already, at "
+        f"{manifest.published_at.isoformat()}; nothing changed."
+    )
     output.result(
-        {"published": published.to_json()},
-        f"Published {embedding} version {version}: {published.manifest.dim} dimensions, source "
-        f"{published.manifest.source.name}.",
+        {"published": published.to_json(), "changed": change.changed},
+        done if change.changed else already,
         output.alignment_table(published),
         next_=f"feast-bc activate {embedding} {version}"
         if version
@@ -166,33 +174,39 @@ def activate(
     version that is not retired: on held-out entities where the artifact declares any, else on
     all. It refuses with exit code 3.
 
+    Activating an active version again changes nothing, unless another --from is named.
+
     \b
     Examples:
       feast-bc activate user_embedding 2
       feast-bc activate user_embedding 2 --from 2026-02-01T00:00:00+00:00 --min-cosine 0.9
     """
-
-    published = activate_version(
+    change = activate_version(
         _catalog(),
         embedding,
         version,
-        active_from or datetime.now(timezone.utc),
+        active_from,
         gate=QualityGate(max_centred_error, min_cosine),
         force=force,
     )
-    event = published.events[-1]
-    forced = "\nFORCED past the quality gate; the catalog records it." if event.forced else ""
+    published = change.published
+    since = published.activations[-1].active_from.isoformat()
+    forced = change.changed and published.events[-1].forced
+    done = f"{embedding} version {version} serves older views from {since}."
+    already = f"{embedding} version {version} is active already, from {since}; nothing changed."
     output.result(
-        {"activated": published.to_json()},
-        f"{embedding} version {version} serves older views from "
-        f"{published.activations[-1].active_from.isoformat()}.{forced}",
+        {"activated": published.to_json(), "changed": change.changed},
+        done if change.changed else already,
+        "FORCED past the quality gate; the catalog records it." if forced else "",
         next_="feast apply, then feast materialize",
     )
 
 
 @main.command()
 @click.argument("embedding")
-@click.option("--version", type=click.IntRange(min=1), help="Default: the newest active one.")
+@click.option(
+    "--version", type=click.IntRange(min=1), help="Default: the newest as of the last activation."
+)
 @click.option("--at", type=instant, metavar="INSTANT", help="Instant of event time. Default: now.")
 @common_options
 def rollback(embedding: str, version: int | None, at: datetime | None) -> None:
@@ -201,17 +215,27 @@ def rollback(embedding: str, version: int | None, at: datetime | None) -> None:
     Roll back at the activation's own instant to undo it altogether. The version may be
     activated again.
 
+    Without --version it concerns the newest version that was active right after the last
+    activation. Once that is rolled back, running the command again changes nothing: name the
+    --version to roll back another.
+
     \b
     Examples:
       feast-bc rollback user_embedding
       feast-bc rollback user_embedding --version 2 --at 2026-02-03T12:00:00+00:00
     """
-    until = at or datetime.now(timezone.utc)
-    published = _catalog().rollback(embedding, version, at=until)
+    change = _catalog().rollback(embedding, version, at=at)
+    rolled_back = change.published.to_json()
+    until = rolled_back["activations"][-1]["active_until"]
+    named = f"{embedding} version {change.published.version}"
+    done = f"{named} serves older views no longer, from {until} on."
+    already = (
+        f"{named} was rolled back already, from {until} on; nothing changed. Name another with "
+        "--version."
+    )
     output.result(
-        {"rolled_back": published.to_json()},
-        f"{embedding} version {published.version} serves older views no longer, from "
-        f"{until.isoformat()} on.",
+        {"rolled_back": rolled_back, "changed": change.changed},
+        done if change.changed else already,
         next_="feast apply, then feast materialize",
     )
 
@@ -230,11 +254,15 @@ def retire(embedding: str, version: int) -> None:
     Example:
       feast-bc retire user_embedding 0
     """
-    published = _catalog().retire(embedding, version)
-    output.result(
-        {"retired": published.to_json()},
+    change = _catalog().retire(embedding, version)
+    done = (
         f"{embedding} version {version} is retired; the view {embedding}_v{version} goes with "
-        "the next apply.",
+        "the next apply."
+    )
+    already = f"{embedding} version {version} was retired already; nothing changed."
+    output.result(
+        {"retired": change.published.to_json(), "changed": change.changed},
+        done if change.changed else already,
         next_="feast apply",
     )
 

@@ -12,6 +12,7 @@ from feast.repo_config import RepoConfig
 from feast_bc.alignment_report import AlignmentReport, alignment_report
 from feast_bc.artifact import load_artifact
 from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.catalog_change import CatalogChange
 from feast_bc.errors import (
     CatalogError,
     ChainGapError,
@@ -40,7 +41,7 @@ def publish_version(
     metrics: Mapping[str, Any] | None = None,
     config: RepoConfig | None = None,
     stages: Stages | None = None,
-) -> PublishedVersion:
+) -> CatalogChange:
     """Check every native vector of version k, measure B_k, and publish.
 
     The alignment with every older version is stored in the manifest, under

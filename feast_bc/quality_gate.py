@@ -9,8 +9,10 @@ from typing import Any
 
 from feast_bc.alignment_report import AlignmentReport
 from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.catalog_change import CatalogChange
 from feast_bc.errors import QualityGateError
-from feast_bc.published_version import PublishedVersion
+from feast_bc.event_log import State
+from feast_bc.published_version import PublishedVersion, pick
 
 MAX_CENTRED_ERROR = 0.5
 """Three quarters of the variance explained. Held-out entities of the demo's data: maps trained with
@@ -83,14 +85,16 @@ def activate_version(
     catalog: EmbeddingCatalog,
     embedding: str,
     version: int,
-    active_from: datetime,
+    active_from: datetime | None = None,
     *,
     gate: QualityGate | None = None,
     force: bool = False,
-) -> PublishedVersion:
+) -> CatalogChange:
     """Activate a version if it passes the gate; with `force` also if it does not.
 
-    What the gate measured, and whether it was overridden, is kept in the activation event.
+    What the gate measured, and whether it was overridden, is kept in the activation event. A
+    version that is active already, as `EmbeddingCatalog.activate` understands it, is not measured
+    again.
 
     Args:
         catalog, embedding, version, active_from: as on `EmbeddingCatalog.activate`.
@@ -101,8 +105,11 @@ def activate_version(
         QualityGateError: the gate does not pass; nothing was changed.
         UnknownVersionError, CatalogError: as `EmbeddingCatalog.activate`.
     """
-    candidate = catalog.version(embedding, version)
-    retired = {older.version for older in catalog.published(embedding) if older.retired}
+    published = catalog.published(embedding)
+    candidate = pick(published, version)
+    if State({version: candidate.activations}).is_activated(version, active_from):
+        return CatalogChange(candidate, changed=False)
+    retired = {older.version for older in published if older.retired}
     verdict = (gate or QualityGate()).measure(candidate, retired)
     forced = force and not verdict["passed"]
     if version and not verdict["passed"] and not force:

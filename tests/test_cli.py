@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from feast_bc.alignment_report import AlignmentReport
 from feast_bc.artifact import save_artifact
 from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.catalog_files import CatalogFiles
 from feast_bc.cli import main
 from feast_bc.holdout import Holdout
 from feast_bc.publish import publish_version
@@ -175,6 +176,83 @@ def test_the_gate_refuses_and_force_is_recorded(team):
     assert "(forced)" in team.run("versions").stdout
 
 
+COMMANDS = [
+    ("publish", "users", "0", "--vectors", "v0.parquet", "--join-key", "user_id"),
+    ("publish", "users", "2", "--vectors", "v2.parquet", "--transform", "b2"),
+    ("activate", "users", "2", "--from", START),
+    ("activate", "users", "2"),
+    ("activate", "users", "2", "--max-centred-error", "0.0001", "--force"),
+    ("rollback", "users"),
+    ("rollback", "users", "--at", "2026-02-03T00:00:00Z"),
+    ("rollback", "users", "--version", "1"),
+    ("retire", "users", "0"),
+]
+
+
+def prepared(team, command) -> None:
+    """Everything that a command needs to have something to do."""
+    if command[0] != "publish":
+        team.publish_all()
+    elif command[2] == "2":
+        team.publish(0)
+        team.publish(1)
+    if command[0] == "rollback":
+        for version in ("1", "2"):
+            team.run("activate", "users", version, "--from", START)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_command_that_is_run_again(team, command, monkeypatch):
+    monkeypatch.chdir(team.folder)
+    prepared(team, command)
+    first, code = team.json(*command)
+    assert (code, first["changed"]) == (0, True)
+    again, code = team.json(*command)
+    assert (code, again["changed"]) == (0, False)
+    assert {**again, "changed": True} == first
+    told = team.run(*command)
+    assert told.exit_code == 0, told.output
+    assert "nothing changed" in told.stdout
+    assert "Next: " in told.stdout
+    assert "FORCED" not in told.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_command_that_was_killed_after_its_write(team, command, monkeypatch):
+    monkeypatch.chdir(team.folder)
+    prepared(team, command)
+    create = CatalogFiles.create
+
+    def killed(files, path, data):
+        create(files, path, data)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CatalogFiles, "create", killed)
+        assert team.run(*command).exit_code == 1
+    before = team.catalog.published("users")
+    told = team.run(*command)
+    assert told.exit_code == 0, told.output
+    assert "nothing changed" in told.stdout
+    assert team.catalog.published("users") == before
+
+
+def test_a_rollback_names_what_else_can_be_rolled_back(team):
+    team.publish_all()
+    for version in ("1", "2"):
+        team.run("activate", "users", version, "--from", START)
+    team.run("rollback", "users", "--at", START)
+    again = team.run("rollback", "users")
+    assert f"users version 2 was rolled back already, from {START} on" in again.stdout
+    assert "--version" in again.stdout
+    refused = team.run("rollback", "users", "--at", "2026-03-01T00:00:00Z")
+    assert refused.exit_code == 1
+    assert "users version 2 was rolled back already" in refused.stderr
+    refused = team.run("activate", "users", "1", "--from", "2026-03-01T00:00:00Z")
+    assert refused.exit_code == 1
+    assert "users version 1 is active already" in refused.stderr
+
+
 def test_force_is_not_recorded_where_the_gate_passes(team):
     team.publish_all()
     team.run("activate", "users", "2", "--force")
@@ -276,7 +354,7 @@ def test_wrong_usage(team, arguments, message):
         (["publish", "items", "0", "--vectors", "v0.parquet"], "--join-key"),
         (["publish", "us-ers", "0", "--vectors", "v0.parquet"], "Embedding name"),
         (["activate", "users", "1"], "no version 1"),
-        (["rollback", "users"], "no version is active"),
+        (["rollback", "users"], "no version was ever activated"),
         (["versions", "nobody"], "it has: users"),
         (
             ["publish", "users", "1", "--vectors", "v", "--transform", "."],

@@ -1,6 +1,6 @@
 """What the gate before `activate` lets pass: maps that tell entities apart, and nothing else."""
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pandas as pd
@@ -127,3 +127,14 @@ def test_the_limit_is_the_teams_own(tmp_path):
     close = QualityGate(min_cosine=0.9999)
     with pytest.raises(QualityGateError, match=r"cosine .* expected at least 0\.9999"):
         activate_version(catalog, "users", 1, T0, gate=close)
+
+
+def test_what_is_active_already_is_not_measured_again(tmp_path):
+    z0, z1 = native()
+    catalog = released(tmp_path, z0, z1, constant(z0))
+    assert activate_version(catalog, "users", 1, T0, force=True).changed
+    for active_from in (T0, None):
+        assert not activate_version(catalog, "users", 1, active_from).changed
+    with pytest.raises(QualityGateError):
+        activate_version(catalog, "users", 1, T0 + timedelta(days=1))
+    assert len(catalog.version("users", 1).events) == 1

@@ -69,3 +69,15 @@ def test_publish_reads_every_file_once(tmp_path, counted, version):
     assert kinds == {"json": version + version - 1, "safetensors": version - 1}
     assert set(counted["read"].values()) == {1}
     assert counted["list"].total() <= 2  # versions and events
+
+
+@pytest.mark.parametrize("version", [3, 7])
+def test_activate_reads_every_manifest_twice(tmp_path, counted, version):
+    catalog = EmbeddingCatalog(f"memory://{uuid.uuid4().hex}")
+    for each in range(version + 1):
+        release(catalog, tmp_path, each)
+    for counts in counted.values():
+        counts.clear()
+    activate_version(catalog, "users", version, T0, force=True)
+    assert set(counted["read"].values()) == {2}  # by the gate and by the catalog
+    assert counted["list"].total() <= 4

@@ -109,6 +109,10 @@ def test_publishing_twice_changes_nothing(place: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert {p: p.read_bytes() for p in sorted(catalog.rglob("*")) if p.is_file()} == before
     assert "feast-bc activate item_embedding 2" in done.output
+    for _ in range(2):
+        done = _publish(place, catalog, "--activate", *_LENIENT)
+        assert done.exit_code == 0, done.output
+    assert len(EmbeddingCatalog(catalog).version(ITEMS, 2).events) == 1
     for family in (USERS, ITEMS):
         published = EmbeddingCatalog(catalog).published(family)
         assert [one.manifest.dim for one in published] == [6, 8, 10]
