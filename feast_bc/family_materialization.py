@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from feast import FeatureView
 from feast.infra.common.materialization_job import MaterializationTask
 
 from feast_bc.ahead import ahead
@@ -37,7 +36,6 @@ from feast_bc.resolution import describe
 from feast_bc.rule import (
     NONE,
     NOTHING,
-    Plan,
     Rows,
     State,
     Winners,
@@ -46,7 +44,8 @@ from feast_bc.rule import (
     to_micros,
 )
 from feast_bc.source import BackwardCompatibleSource
-from feast_bc.stored_views import state_view, value_views
+from feast_bc.stored_views import state_view
+from feast_bc.target import Target, targets_of
 from feast_bc.vectors import Matrix, to_matrix
 from feast_bc.versions import EmbeddingVersion
 from feast_bc.view_changes import ViewChanges
@@ -70,47 +69,7 @@ _FLOATS_PER_BATCH = 2**24
 _ROWS_PER_BATCH = 2**15
 _SAMPLE = 3
 
-_UNTOUCHED = NONE - 1
-"""The last group of an entity of which nothing is written."""
-
 _logger = logging.getLogger(__name__)
-
-
-@dataclass
-class _Target:
-    """A stored view that is to be written.
-
-    Attributes:
-        view: the feature view.
-        start: the start of the window, in microseconds.
-        users: the names of the requested views that need it.
-        since: from when on native rows are news; None: all are.
-    """
-
-    view: FeatureView
-    start: int
-    users: list[str] = field(default_factory=list)
-    since: int | None = None
-
-    @property
-    def name(self) -> str:
-        name: str = self.view.name
-        return name
-
-    @property
-    def source(self) -> BackwardCompatibleSource:
-        source: BackwardCompatibleSource = self.view.batch_source
-        return source
-
-    @property
-    def plan(self) -> Plan:
-        return self.source.plan
-
-    def members(self, until: int) -> list[EmbeddingVersion]:
-        """The versions to read: if all is news, also those that may have given values before."""
-        if self.since is None:
-            return list(self.source.members)
-        return [self.source.member(version) for version in self.plan.counting(until)]
 
 
 class FamilyMaterialization:
@@ -146,7 +105,7 @@ class FamilyMaterialization:
         newest = max(tasks, key=lambda task: len(task.feature_view.batch_source.digests))
         self._family: BackwardCompatibleSource = newest.feature_view.batch_source
         self._state_view = state_view(newest.feature_view)
-        self._targets = _targets(tasks)
+        self._targets = targets_of(tasks)
         self._errors: dict[str, Exception] = {}
         self._last: Winners = np.empty(0, np.int64)
         self._kept = 0
@@ -179,19 +138,27 @@ class FamilyMaterialization:
         A run that ends early leaves values of two plans behind.
         """
         try:
-            written = self._records.read(list(self._targets))
-            for name, target in self._targets.items():
-                target.since = news_since(target.plan, written[name], target.start, self._until)
-            anew = [name for name, target in self._targets.items() if target.since is None]
-            self._records.write({n: NOTHING for n in anew if written[n] != NOTHING})
+            targets = list(self._targets.values())
+            written = self._records.read([target.view for target in targets])
+            for target, record in zip(targets, written, strict=True):
+                target.since = news_since(target.plan, record, target.start, self._until)
+            anew = [
+                target.view
+                for target, record in zip(targets, written, strict=True)
+                if target.since is None and record != NOTHING
+            ]
+            self._records.write(anew, [NOTHING] * len(anew))
         except Exception as error:  # stores raise whatever their driver raises
             self._unrecorded("Nothing was written", error)
 
     def _end(self) -> None:
         """Record what was written."""
-        plans = {target.name: target.plan for target in self._alive()}
+        done = self._alive()
         try:
-            self._records.write({n: Written(p.digest, self._until) for n, p in plans.items()})
+            self._records.write(
+                [target.view for target in done],
+                [Written(target.plan.digest, self._until) for target in done],
+            )
         except Exception as error:  # stores raise whatever their driver raises
             self._unrecorded("The values were written", error)
 
@@ -206,14 +173,14 @@ class FamilyMaterialization:
             self._errors[name] = MaterializationError(message)
             self._errors[name].__cause__ = error
 
-    def _alive(self) -> list[_Target]:
+    def _alive(self) -> list[Target]:
         """The targets that have not failed."""
         return [target for name, target in self._targets.items() if name not in self._errors]
 
     def _write_all(
         self,
         natives: dict[EmbeddingVersion, LatestRows],
-        targets: Sequence[_Target],
+        targets: Sequence[Target],
         start_progress: Callable[[int], Progress],
     ) -> None:
         keys, places = align([rows.keys for rows in natives.values()])
@@ -226,7 +193,7 @@ class FamilyMaterialization:
         since = None if None in news else min(instant for instant in news if instant is not None)
         states = FamilyStates(rows, self._until, since)
         views = [view for target in targets if (view := self._view(target, rows))]
-        self._last = _last_groups(list(rows), views, states)
+        self._last = states.last_givers(list(rows), views)
         progress = start_progress(sum(int(view.changes.changed.sum()) for view in views))
         try:
             for batch in ahead(self._batches(natives, place, views, keys)):
@@ -260,7 +227,7 @@ class FamilyMaterialization:
                 self._fail(users[version], error)
         return natives
 
-    def _view(self, target: _Target, rows: Mapping[int, Rows]) -> ViewChanges | None:
+    def _view(self, target: Target, rows: Mapping[int, Rows]) -> ViewChanges | None:
         members = target.members(self._until)
         source = target.source
         found = changes(
@@ -386,20 +353,6 @@ class FamilyMaterialization:
             self._errors.setdefault(name, error)
 
 
-def _last_groups(
-    versions: Sequence[int], views: Sequence[ViewChanges], states: FamilyStates
-) -> Winners:
-    """Per entity the last version from which it gets a value, in the order of writing.
-
-    With that batch its state is written: it never tells of what does not stand yet.
-    """
-    last = np.where(states.arrived, NONE, _UNTOUCHED)
-    for version in (*versions, NONE):
-        for view in views:
-            last[view.takes(version)] = version
-    return last
-
-
 def _content(member: EmbeddingVersion) -> EmbeddingVersion:
     """A version without its plan: what its native rows depend on. Views may plan differently."""
     return replace(member, activations=(), retired=False)
@@ -410,18 +363,6 @@ def _differs(embedding: str, version: int) -> CatalogError:
         f"the registry's views of {embedding} mean different versions {version}: the number was "
         "used again. Run `feast apply` with all views of the embedding."
     )
-
-
-def _targets(tasks: Sequence[MaterializationTask]) -> dict[str, _Target]:
-    """The stored views that tasks need, each once."""
-    targets: dict[str, _Target] = {}
-    for task in tasks:
-        start = to_micros(task.start_time)
-        for view in value_views(task.feature_view):
-            target = targets.setdefault(view.name, _Target(view, start))
-            target.start = min(target.start, start)
-            target.users.append(task.feature_view.name)
-    return targets
 
 
 def _matrix(

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from feast_bc.rule import NEVER, Rows, State, Winners
+from feast_bc.rule import NEVER, NONE, Rows, State, Winners
 from feast_bc.vectors import Mask
 from feast_bc.view_changes import ViewChanges
+
+_UNTOUCHED = NONE - 1
+"""The last giver of an entity of which nothing is written."""
 
 
 class FamilyStates:
@@ -32,6 +35,21 @@ class FamilyStates:
         """Shape `(n,)`, each entity's newest row."""
         self.arrived: Mask = self.newest >= (NEVER + 1 if since is None else since)
         """Shape `(n,)`, whose state changes whatever the views' values do."""
+
+    def last_givers(self, versions: Sequence[int], views: Sequence[ViewChanges]) -> Winners:
+        """Per entity the last version from which it gets a value; NONE for a null or a bare state.
+
+        With that value its state is written: it never tells of what does not stand yet.
+
+        Args:
+            versions: in the order in which their values are written; nulls come last.
+            views: the views that are written.
+        """
+        last = np.where(self.arrived, NONE, _UNTOUCHED)
+        for version in (*versions, NONE):
+            for view in views:
+                last[view.takes(version)] = version
+        return last
 
     def settle(self, state: State, entities: Winners, views: Sequence[ViewChanges]) -> list[Mask]:
         """Decide who is written, and note it in the states.

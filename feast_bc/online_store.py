@@ -138,7 +138,7 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
         )
         # What was dropped has to be written anew if it comes back.
         for view in families:
-            WrittenViews(self, config, view).write({each.name: NOTHING for each in abandoned})
+            WrittenViews(self, config, view).write(abandoned, [NOTHING] * len(abandoned))
 
     def drop(self, config: RepoConfig, view: FeatureView, stored: Sequence[FeatureView]) -> None:
         """Delete some of what stands for the family of a version view."""
@@ -150,7 +150,7 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
             entities_to_keep=[],
             partial=True,
         )
-        WrittenViews(self, config, view).write({each.name: NOTHING for each in stored})
+        WrittenViews(self, config, view).write(stored, [NOTHING] * len(stored))
 
     def teardown(
         self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]
