@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint check-rule bench clean
 
 demo: $(STAMP)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
 	$(RUN) -m training demo
@@ -16,6 +16,9 @@ lint: $(STAMP)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+check-rule: $(STAMP)  ## the one rule over 500 random histories, through the public surface
+	$(RUN) -m tests.checker --histories 500 --steps 20
 
 BENCHMARKS := materialize online_read historical transform alignment_init training_speed
 
