@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -113,14 +114,14 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
         first = tasks[0]
         join_keys = list(key_types(first.feature_view))
 
-        def read(member: EmbeddingVersion) -> LatestRows:
+        def read(member: EmbeddingVersion, end: datetime) -> LatestRows:
             return latest_rows(
                 self.offline_store,
                 self.repo_config,
                 member.source,
                 feature=member.feature,
                 join_keys=join_keys,
-                end=first.end_time,
+                end=end,
             )
 
         tasks = [task for task in tasks if task.feature_view.online]

@@ -9,51 +9,50 @@ is valid if the run ends early.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from feast import FeatureView
 from feast.infra.common.materialization_job import MaterializationTask
 
 from feast_bc.ahead import ahead
 from feast_bc.align import RowNumbers, align
 from feast_bc.errors import (
     CatalogError,
-    DimensionError,
     FeastBCError,
-    InvalidVectorsError,
     MaterializationError,
 )
 from feast_bc.family_states import FamilyStates
 from feast_bc.latest import changes, rows_at
 from feast_bc.latest_rows import LatestRows
+from feast_bc.native_matrix import native_matrix, sample
 from feast_bc.on_read import decode_states
 from feast_bc.online_writer import OnlineWriter, ViewValues
 from feast_bc.reading import Column
-from feast_bc.resolution import describe
 from feast_bc.rule import (
     NONE,
     NOTHING,
-    Plan,
     Rows,
     State,
     Winners,
     Written,
     news_since,
+    to_datetime,
     to_micros,
 )
 from feast_bc.source import BackwardCompatibleSource
-from feast_bc.stored_views import state_view, value_views
-from feast_bc.vectors import Matrix, to_matrix
+from feast_bc.stored_views import state_view
+from feast_bc.target import Target, targets_of
+from feast_bc.vectors import Matrix
 from feast_bc.versions import EmbeddingVersion
 from feast_bc.view_changes import ViewChanges
 from feast_bc.written_views import WrittenViews
 
-ReadRows = Callable[[EmbeddingVersion], LatestRows]
-"""Reads a version's latest native rows at the end of the window."""
+ReadRows = Callable[[EmbeddingVersion, datetime], LatestRows]
+"""Reads a version's latest native rows at an instant."""
 
 ReadStates = Callable[[pa.Table], Column]
 """Reads the stored states of entities, given their join keys."""
@@ -68,49 +67,8 @@ vectors of those entities that take theirs from it."""
 # Bounds the memory of one batch: 16 Mi float32 are 64 MiB, and some copies of them.
 _FLOATS_PER_BATCH = 2**24
 _ROWS_PER_BATCH = 2**15
-_SAMPLE = 3
-
-_UNTOUCHED = NONE - 1
-"""The last group of an entity of which nothing is written."""
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass
-class _Target:
-    """A stored view that is to be written.
-
-    Attributes:
-        view: the feature view.
-        start: the start of the window, in microseconds.
-        users: the names of the requested views that need it.
-        since: from when on native rows are news; None: all are.
-    """
-
-    view: FeatureView
-    start: int
-    users: list[str] = field(default_factory=list)
-    since: int | None = None
-
-    @property
-    def name(self) -> str:
-        name: str = self.view.name
-        return name
-
-    @property
-    def source(self) -> BackwardCompatibleSource:
-        source: BackwardCompatibleSource = self.view.batch_source
-        return source
-
-    @property
-    def plan(self) -> Plan:
-        return self.source.plan
-
-    def members(self, until: int) -> list[EmbeddingVersion]:
-        """The versions to read: if all is news, also those that may have given values before."""
-        if self.since is None:
-            return list(self.source.members)
-        return [self.source.member(version) for version in self.plan.counting(until)]
 
 
 class FamilyMaterialization:
@@ -141,13 +99,15 @@ class FamilyMaterialization:
         self._writer = writer
         self._records = records
         self._write_batch_size = write_batch_size
-        self._until = to_micros(tasks[0].end_time)
+        self._end_time = tasks[0].end_time
+        self._until = to_micros(self._end_time)
         # The newest plan knows all versions.
         newest = max(tasks, key=lambda task: len(task.feature_view.batch_source.digests))
         self._family: BackwardCompatibleSource = newest.feature_view.batch_source
         self._state_view = state_view(newest.feature_view)
-        self._targets = _targets(tasks)
+        self._targets = targets_of(tasks)
         self._errors: dict[str, Exception] = {}
+        self._horizon = self._until
         self._last: Winners = np.empty(0, np.int64)
         self._kept = 0
 
@@ -179,19 +139,28 @@ class FamilyMaterialization:
         A run that ends early leaves values of two plans behind.
         """
         try:
-            written = self._records.read(list(self._targets))
-            for name, target in self._targets.items():
-                target.since = news_since(target.plan, written[name], target.start, self._until)
-            anew = [name for name, target in self._targets.items() if target.since is None]
-            self._records.write({n: NOTHING for n in anew if written[n] != NOTHING})
+            targets = list(self._targets.values())
+            written = self._records.read([target.view for target in targets])
+            for target, record in zip(targets, written, strict=True):
+                target.since = news_since(target.plan, record, target.start, self._until)
+            anew = [
+                target.view
+                for target, record in zip(targets, written, strict=True)
+                if target.since is None and record != NOTHING
+            ]
+            self._horizon = max(self._until, *(record.until for record in written))
+            self._records.write(anew, [Written(NOTHING.digest, self._horizon)] * len(anew))
         except Exception as error:  # stores raise whatever their driver raises
             self._unrecorded("Nothing was written", error)
 
     def _end(self) -> None:
         """Record what was written."""
-        plans = {target.name: target.plan for target in self._alive()}
+        done = self._alive()
         try:
-            self._records.write({n: Written(p.digest, self._until) for n, p in plans.items()})
+            self._records.write(
+                [target.view for target in done],
+                [Written(target.plan.digest, self._until) for target in done],
+            )
         except Exception as error:  # stores raise whatever their driver raises
             self._unrecorded("The values were written", error)
 
@@ -206,27 +175,27 @@ class FamilyMaterialization:
             self._errors[name] = MaterializationError(message)
             self._errors[name].__cause__ = error
 
-    def _alive(self) -> list[_Target]:
+    def _alive(self) -> list[Target]:
         """The targets that have not failed."""
         return [target for name, target in self._targets.items() if name not in self._errors]
 
     def _write_all(
         self,
         natives: dict[EmbeddingVersion, LatestRows],
-        targets: Sequence[_Target],
+        targets: Sequence[Target],
         start_progress: Callable[[int], Progress],
     ) -> None:
-        keys, places = align([rows.keys for rows in natives.values()])
-        place = dict(zip(natives, places, strict=True))
+        tables = [rows.keys for rows in natives.values()]
+        keys, places = align([*tables, *self._later_keys(natives)])
+        place = dict(zip(natives, places, strict=False))
         rows = {
             member.version: rows_at(place[member], found.instants, found.has_vector)
             for member, found in natives.items()
         }
-        news = [target.since for target in targets]
-        since = None if None in news else min(instant for instant in news if instant is not None)
+        since = {version: self._news_since(version, targets) for version in rows}
         states = FamilyStates(rows, self._until, since)
         views = [view for target in targets if (view := self._view(target, rows))]
-        self._last = _last_groups(list(rows), views, states)
+        self._last = states.last_givers(list(rows), views)
         progress = start_progress(sum(int(view.changes.changed.sum()) for view in views))
         try:
             for batch in ahead(self._batches(natives, place, views, keys)):
@@ -240,6 +209,16 @@ class FamilyMaterialization:
                 self._family.embedding,
                 self._kept,
             )
+
+    def _news_since(self, version: int, targets: Sequence[Target]) -> int | None:
+        """From when on rows of a version are news for any of the targets that read it."""
+        since: int = np.iinfo(np.int64).max
+        for target in targets:
+            if any(member.version == version for member in target.members(self._until)):
+                if target.since is None:
+                    return None
+                since = min(since, target.since)
+        return since
 
     def _read_rows(self) -> dict[EmbeddingVersion, LatestRows]:
         """The latest rows of every version that is needed, newest version first."""
@@ -255,12 +234,19 @@ class FamilyMaterialization:
         natives = {}
         for version in sorted(members, reverse=True):
             try:
-                natives[members[version]] = self._read(members[version])
+                natives[members[version]] = self._read(members[version], self._end_time)
             except Exception as error:  # stores raise whatever their driver raises
                 self._fail(users[version], error)
         return natives
 
-    def _view(self, target: _Target, rows: Mapping[int, Rows]) -> ViewChanges | None:
+    def _later_keys(self, natives: Iterable[EmbeddingVersion]) -> list[pa.Table]:
+        """The entities that an earlier run up to a later instant may have written."""
+        if self._horizon == self._until:
+            return []
+        end = to_datetime(self._horizon)
+        return [self._read(member, end).keys for member in natives]
+
+    def _view(self, target: Target, rows: Mapping[int, Rows]) -> ViewChanges | None:
         members = target.members(self._until)
         source = target.source
         found = changes(
@@ -313,7 +299,7 @@ class FamilyMaterialization:
             for part, column in rows.vectors(wanted[entity], self._batch_rows(floats)):
                 entities = entity[part]
                 batch_keys = keys.take(pa.array(entities))
-                native = _matrix(column, member, self._family.embedding, batch_keys)
+                native = native_matrix(column, member, self._family.embedding, batch_keys)
                 values: list[tuple[ViewChanges, Matrix | None]] = [
                     (view, view.transformed(version, entities, native)) for view in users
                 ]
@@ -360,7 +346,7 @@ class FamilyMaterialization:
             names = ", ".join(view.name for view, _ in vectors)
             raise MaterializationError(
                 f"{names}: the online store did not take the values of {len(entities)} "
-                f"entities ({_sample(batch_keys)}): {type(error).__name__}: {error}. Values that "
+                f"entities ({sample(batch_keys)}): {type(error).__name__}: {error}. Values that "
                 "were written before are valid and stay. Repair the online store and run the same "
                 "command again; it writes what is missing."
             ) from error
@@ -376,7 +362,7 @@ class FamilyMaterialization:
         """The states of those entities of a batch that get nothing more in this run."""
         rows = np.flatnonzero(self._last[entities] == version)
         return ViewValues(
-            self._state_view, rows, states.newest[entities[rows]], state.encode()[rows]
+            self._state_view, rows, states.instants[entities[rows]], state.encode()[rows]
         )
 
     def _fail(self, names: Sequence[str], error: Exception) -> None:
@@ -384,20 +370,6 @@ class FamilyMaterialization:
             error = type(error)(f"{', '.join(names)}: {error}")
         for name in names:
             self._errors.setdefault(name, error)
-
-
-def _last_groups(
-    versions: Sequence[int], views: Sequence[ViewChanges], states: FamilyStates
-) -> Winners:
-    """Per entity the last version from which it gets a value, in the order of writing.
-
-    With that batch its state is written: it never tells of what does not stand yet.
-    """
-    last = np.where(states.arrived, NONE, _UNTOUCHED)
-    for version in (*versions, NONE):
-        for view in views:
-            last[view.takes(version)] = version
-    return last
 
 
 def _content(member: EmbeddingVersion) -> EmbeddingVersion:
@@ -410,41 +382,3 @@ def _differs(embedding: str, version: int) -> CatalogError:
         f"the registry's views of {embedding} mean different versions {version}: the number was "
         "used again. Run `feast apply` with all views of the embedding."
     )
-
-
-def _targets(tasks: Sequence[MaterializationTask]) -> dict[str, _Target]:
-    """The stored views that tasks need, each once."""
-    targets: dict[str, _Target] = {}
-    for task in tasks:
-        start = to_micros(task.start_time)
-        for view in value_views(task.feature_view):
-            target = targets.setdefault(view.name, _Target(view, start))
-            target.start = min(target.start, start)
-            target.users.append(task.feature_view.name)
-    return targets
-
-
-def _matrix(
-    column: pa.ChunkedArray, member: EmbeddingVersion, embedding: str, keys: pa.Table
-) -> Matrix:
-    """The vectors of a batch. Raises as `to_matrix`, naming the first entity at fault."""
-    of = describe(embedding, member)
-    try:
-        return to_matrix(column, member.dim, of=of)[0]
-    except (DimensionError, InvalidVectorsError) as error:
-        for row in range(len(column)):
-            try:
-                to_matrix(column.slice(row, 1), member.dim, of=of)
-            except (DimensionError, InvalidVectorsError):
-                raise type(error)(
-                    f"{error} The first is of {_sample(keys.slice(row, 1))}. Nothing of its batch "
-                    "was written; what was written before is valid. Then materialize again."
-                ) from error
-        raise
-
-
-def _sample(keys: pa.Table) -> str:
-    """The first entities of a batch, for error messages."""
-    shown = keys.slice(0, _SAMPLE).to_pylist()
-    names = ["/".join(f"{name}={value}" for name, value in key.items()) for key in shown]
-    return ", ".join(names) + (", ..." if len(keys) > _SAMPLE else "")

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from feast_bc.rule import NEVER, Rows, State, Winners
+from feast_bc.rule import NEVER, NONE, Instants, Rows, State, Winners
 from feast_bc.vectors import Mask
 from feast_bc.view_changes import ViewChanges
+
+_UNTOUCHED = NONE - 1
+"""The last giver of an entity of which nothing is written."""
 
 
 class FamilyStates:
@@ -21,17 +24,37 @@ class FamilyStates:
     Args:
         rows: per version that was read its newest rows in the batch source, for all entities.
         until: the end of the window, in microseconds.
-        since: from when on these rows are news; None: all are.
+        since: per version from when on its rows are news; None: all are.
     """
 
-    def __init__(self, rows: Mapping[int, Rows], until: int, since: int | None) -> None:
+    def __init__(
+        self, rows: Mapping[int, Rows], until: int, since: Mapping[int, int | None]
+    ) -> None:
         self._rows = rows
         self._until = until
-        instants = [each.instant for each in rows.values()]
-        self.newest = np.maximum.reduce(instants)
-        """Shape `(n,)`, each entity's newest row."""
-        self.arrived: Mask = self.newest >= (NEVER + 1 if since is None else since)
+        self._since = since
+        newest = np.maximum.reduce([each.instant for each in rows.values()])
+        self.instants = np.where(newest == NEVER, until, newest)
+        """Shape `(n,)`, the states' event timestamps: each entity's newest row."""
+        self.arrived: Mask = np.logical_or.reduce(
+            [self._news(version, each.instant) for version, each in rows.items()]
+        )
         """Shape `(n,)`, whose state changes whatever the views' values do."""
+
+    def last_givers(self, versions: Sequence[int], views: Sequence[ViewChanges]) -> Winners:
+        """Per entity the last version from which it gets a value; NONE for a null or a bare state.
+
+        With that value its state is written: it never tells of what does not stand yet.
+
+        Args:
+            versions: in the order in which their values are written; nulls come last.
+            views: the views that are written.
+        """
+        last = np.where(self.arrived, NONE, _UNTOUCHED)
+        for version in (*versions, NONE):
+            for view in views:
+                last[view.takes(version)] = version
+        return last
 
     def settle(self, state: State, entities: Winners, views: Sequence[ViewChanges]) -> list[Mask]:
         """Decide who is written, and note it in the states.
@@ -61,12 +84,23 @@ class FamilyStates:
             if pushed.any():
                 mask &= ~self._spared(state, view, native, stays)
             written.append(mask)
-        for version, rows in native.items():
-            state.know(version, rows, ~stays[version], pushed=False)
-            state.forget(version, ~stays[version] & (rows.instant == NEVER))
+        told = {version: self._news(version, rows.instant) for version, rows in native.items()}
         for view, mask in zip(views, written, strict=True):
-            state.wrote(view.plan.version, view.changes.winner[entities], mask)
+            winner = view.changes.winner[entities]
+            state.wrote(view.plan.version, winner, mask)
+            for version, where in told.items():
+                where |= mask & (winner == version)
+        for version, rows in native.items():
+            where = told[version] & ~stays[version]
+            state.know(version, rows, where, pushed=False)
+            state.forget(version, where & (rows.instant == NEVER))
         return written
+
+    def _news(self, version: int, instants: Instants) -> Mask:
+        """Which of a version's rows are news."""
+        since = self._since[version]
+        mask: Mask = np.ones(len(instants), bool) if since is None else instants >= since
+        return mask
 
     def _spared(
         self,

@@ -271,13 +271,16 @@ class HistoricalRetrieval:
         return refs + [h.ref for h in self._helpers.values() if h.view.name in names]
 
     def _helpers_for(self, view: FeatureView) -> dict[int, HelperView]:
-        """One helper per version that may give the view's values; views of a family share them."""
+        """One helper per version that may give the view's values.
+
+        Views of a family share them, if they were applied with the same TTL.
+        """
         source = view.batch_source
         helpers = {}
         for version in source.plan.ever_counting:
             member = source.member(version)
             aliases = tuple(sorted(view.projection.join_key_map.items()))
-            key = (source.embedding, member.version, member.source, aliases)
+            key = (source.embedding, version, member.source, aliases, view.ttl)
             if key not in self._helpers:
                 name = f"{source.embedding}_v{member.version}_native{len(self._helpers)}"
                 self._helpers[key] = HelperView.of_member(name, view, member)

@@ -50,14 +50,13 @@ def changes(plan: Plan, rows: Mapping[int, Rows], since: int | None, until: int)
         plan: the view's plan.
         rows: per version its newest rows at `until`, aligned with the same `n` entities.
         since: from when on rows are news; None: everything is.
-        until: the instant, in microseconds.
+        until: the instant, in microseconds. It dates a null that no row explains.
     """
     winner = plan.winners_now(until, rows)
     instants = plan.instants(winner, until, rows)
     if since is None:
         unknown = instants == NEVER
-        newest = np.maximum.reduce([each.instant for each in rows.values()])
-        return Changes(winner, np.where(unknown, newest, instants), ~unknown, unknown)
+        return Changes(winner, np.where(unknown, until, instants), ~unknown, unknown)
     changed = plan.changed(since, until, winner, rows)
     return Changes(winner, instants, changed, np.zeros(len(winner), bool))
 

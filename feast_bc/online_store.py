@@ -138,7 +138,7 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
         )
         # What was dropped has to be written anew if it comes back.
         for view in families:
-            WrittenViews(self, config, view).write({each.name: NOTHING for each in abandoned})
+            WrittenViews(self, config, view).write(abandoned, [NOTHING] * len(abandoned))
 
     def drop(self, config: RepoConfig, view: FeatureView, stored: Sequence[FeatureView]) -> None:
         """Delete some of what stands for the family of a version view."""
@@ -150,7 +150,7 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
             entities_to_keep=[],
             partial=True,
         )
-        WrittenViews(self, config, view).write({each.name: NOTHING for each in stored})
+        WrittenViews(self, config, view).write(stored, [NOTHING] * len(stored))
 
     def teardown(
         self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]
@@ -183,6 +183,11 @@ def on_read_capable(inner: type[OnlineStore]) -> type[OnlineStore]:
     if inner.__name__ == "RemoteOnlineStore":
         return inner
     return type(f"BackwardCompatible{inner.__name__}", (BackwardCompatibleOnlineStore, inner), {})
+
+
+def knows_version_views(store: OnlineStore | None) -> bool:
+    """Whether a store is one of `on_read_capable`: not a client of a feature server."""
+    return isinstance(store, BackwardCompatibleOnlineStore)
 
 
 def _make(inner: type[OnlineStore]) -> OnlineStore:

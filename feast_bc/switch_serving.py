@@ -19,7 +19,9 @@ from feast.infra.common.materialization_job import MaterializationJobStatus, Mat
 from tqdm import tqdm
 
 from feast_bc.errors import MaterializationError, ProviderError, UnknownVersionError
+from feast_bc.online_store import knows_version_views
 from feast_bc.serving import Serving, check_serving
+from feast_bc.source import PROVIDER
 from feast_bc.stored_views import state_view, value_views, version_source
 
 _BEGINNING = datetime(1, 1, 2, tzinfo=timezone.utc)
@@ -42,7 +44,8 @@ def prepare_serving(
 
     Raises:
         UnknownVersionError: no view of such an embedding is in the registry.
-        ProviderError: the embedding's views are not online.
+        ProviderError: the embedding's views are not online, or the store is a feature server's
+            client.
         MaterializationError: a view could not be written; nothing has changed for readers.
     """
     views = [_with_serving(view, serving) for view in _views(store, embedding)]
@@ -80,7 +83,8 @@ def drop_serving(store: FeatureStore, embedding: str, serving: Serving) -> None:
 
     Raises:
         UnknownVersionError: no view of such an embedding is in the registry.
-        ProviderError: the registry has the embedding with this serving: readers need it.
+        ProviderError: the registry has the embedding with this serving: readers need it. Or the
+            store is a feature server's client.
     """
     views = _views(store, embedding)
     in_use = [view.name for view in views if view.batch_source.serving == check_serving(serving)]
@@ -96,6 +100,13 @@ def drop_serving(store: FeatureStore, embedding: str, serving: Serving) -> None:
 
 def _views(store: FeatureStore, embedding: str) -> list[FeatureView]:
     """The embedding's views in the registry as it stands now."""
+    online_store = store.provider.online_store
+    if not knows_version_views(online_store):
+        raise ProviderError(
+            f"The serving of {embedding} is changed where the online store is, not with a "
+            f"{type(online_store).__name__} and `provider: {store.config.provider}`. Call it with "
+            f"the feature_store.yaml of the feature server, and `provider: {PROVIDER}`."
+        )
     known: dict[str, list[FeatureView]] = {}
     for view in store.list_feature_views(allow_cache=False):
         source = version_source(view)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 from feast import FeatureView
+from feast.infra.online_stores.helpers import compute_versioned_name
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
 
@@ -35,30 +36,31 @@ class WrittenViews:
         self._config = config
         self._view = written_view(view)
 
-    def read(self, names: Sequence[str]) -> dict[str, Written]:
-        """What the stored views `names` were last written under."""
-        reader = reader_for_table(self._store, self._config, self._view, _keys(names))
+    def read(self, views: Sequence[FeatureView]) -> list[Written]:
+        """What stored views were last written under."""
+        reader = reader_for_table(self._store, self._config, self._view, self._keys(views))
         (column,) = reader.read(Request((VALUES,)))
         rows = decode_bytes(column, len(NOTHING.encode()))
-        return {
-            name: Written.decode(row.tobytes()) if stored else NOTHING
-            for name, row, stored in zip(names, rows, column, strict=True)
-        }
+        return [
+            Written.decode(row.tobytes() if stored else None)
+            for row, stored in zip(rows, column, strict=True)
+        ]
 
-    def write(self, records: Mapping[str, Written]) -> None:
+    def write(self, views: Sequence[FeatureView], records: Sequence[Written]) -> None:
         """Record what stored views were written under."""
-        if not records:
+        if not views:
             return
-        count = len(records)
-        encoded = b"".join(record.encode() for record in records.values())
+        encoded = b"".join(record.encode() for record in records)
         values = ViewValues(
             view=self._view,
-            rows=np.arange(count),
-            instants=np.array([max(record.until, 0) for record in records.values()]),
-            stored=np.frombuffer(encoded, np.uint8).reshape(count, -1),
+            rows=np.arange(len(views)),
+            instants=np.array([max(record.until, 0) for record in records]),
+            stored=np.frombuffer(encoded, np.uint8).reshape(len(views), -1),
         )
-        writer_for(self._store, self._config).write(_keys(list(records)), [values])
+        writer_for(self._store, self._config).write(self._keys(views), [values])
 
-
-def _keys(names: Sequence[str]) -> pa.Table:
-    return pa.table({STORED_VIEW: pa.array(names, pa.string())})
+    def _keys(self, views: Sequence[FeatureView]) -> pa.Table:
+        """The names under which views stand; with Feast's online versioning, of this version."""
+        versioning = self._config.registry.enable_online_feature_view_versioning
+        names = [compute_versioned_name(view, versioning) for view in views]
+        return pa.table({STORED_VIEW: pa.array(names, pa.string())})

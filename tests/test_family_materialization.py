@@ -13,6 +13,7 @@ from feast.data_source import PushMode
 
 from feast_bc.errors import MaterializationError
 from feast_bc.rule import NEVER, to_micros
+from feast_bc.serving import Serving
 from tests.families import USER, Family, Row, at, make_store, online, same
 from tests.online_stores import redis_client
 from tests.schedules import apply
@@ -285,6 +286,35 @@ def test_a_window_that_ends_before_an_earlier_one(store: FeatureStore, tmp_path:
     check(store, family, 4)
     store.materialize_incremental(at(11))
     check(store, family, 11)
+
+
+@pytest.mark.parametrize("serving", ["materialized", "on_read"])
+def test_a_user_whose_rows_all_lie_after_the_new_end(
+    serving: Serving, store: FeatureStore, tmp_path: Path
+) -> None:
+    """The value goes, although no row up to the end tells of the user."""
+    family = replace(
+        with_rows(FAMILY, [Row(0, 4, 8, (6, 6)), Row(1, 4, 9, (6, 6, 6))]), serving=serving
+    )
+    applied(store, family, tmp_path)
+    store.materialize(at(-1), at(10))
+    store.materialize(at(-1), at(7))
+    for view in ("user_embedding_v0", "user_embedding_v1"):
+        assert online(store, view, [4]) == [None]
+    check(store, family, 7)
+
+
+def test_a_late_row_that_a_run_does_not_see_does_not_date_a_value(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    """Another row of the user, of another version, is news in that run."""
+    family = replace(FAMILY, serving="on_read")
+    applied(store, family, tmp_path)
+    store.materialize(at(-1), at(5))
+    with_rows(family, [Row(1, 1, 3, (9, 9, 9)), Row(0, 1, 6, (8, 8))]).write(tmp_path)
+    store.materialize(at(5), at(7))
+    assert stamps(store, "user_embedding_v1")[0] == to_micros(at(2))
+    same(online(store, "user_embedding_v1", [1]), [family.value(1, 1, 7)])
 
 
 def test_a_gap_between_windows_is_closed(store: FeatureStore, tmp_path: Path) -> None:
