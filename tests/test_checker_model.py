@@ -66,14 +66,16 @@ def test_transformations_go_hop_by_hop() -> None:
 def test_releases() -> None:
     release = nothing()
     release["published"] = 3
+    assert not roll_back(release, None, 5)
     assert activate(release, 1, 5)
+    assert activate(release, 1, 5)  # again: nothing changes
     assert not activate(release, 1, 9)
     assert activate(release, 2, 7)
-    assert roll_back(release, None, 6) is None  # before its activation
-    assert roll_back(release, None, 8) == 2
-    assert roll_back(release, 2, 9) is None
-    assert roll_back(release, 1, 9) == 1
-    assert roll_back(release, None, 9) is None
+    assert not roll_back(release, None, 6)  # before its activation
+    assert roll_back(release, None, 8)
+    assert roll_back(release, None, 8)  # again: it ends no other
+    assert not roll_back(release, 2, 9)
+    assert roll_back(release, 1, 9)
     assert activate(release, 2, 12)
     assert plan(release, 1, None)["active"] == {1: ((5, 9),), 2: ((7, 8), (12, None))}
 

@@ -149,11 +149,10 @@ class _Author:
 
     def roll_back(self) -> Step | None:
         f = self._family()
-        active = [k for k, spans in self.releases[f]["active"].items() if spans[-1][1] is None]
-        if not active:
+        if not self.releases[f]["active"]:
             return None
-        version = self.random.choice([None, *active])
-        start = self.releases[f]["active"][version or max(active)][-1][0]
+        version = self.random.choice([None, *self.releases[f]["active"]])
+        start = self.releases[f]["active"][version or self.releases[f]["released"]][-1][0]
         end = self.random.choice([start, self._instant(), self.now, max(start, self._instant())])
         roll_back(self.releases[f], version, end)
         self.instants.append(end)

@@ -7,37 +7,40 @@ from typing import Any
 from tests.checker.oracle import Plan
 
 Release = dict[str, Any]
-"""{"published": number of versions, "active": {k: [(from, until), ...]}, "retired": versions}."""
+"""{"published": number of versions, "active": {k: [(from, until), ...]}, "retired": versions,
+"released": the newest version that was active right after the last activation, or None}."""
 
 
 def nothing() -> Release:
     """A family of which nothing is published."""
-    return {"published": 0, "active": {}, "retired": set()}
+    return {"published": 0, "active": {}, "retired": set(), "released": None}
 
 
 def activate(release: Release, version: int, start: int) -> bool:
-    """Activate a version; false if that is to be refused: it is active already."""
+    """Activate a version; false if that is to be refused: it is active from another instant."""
     before = release["active"].get(version, [])
     if before and before[-1][1] is None:
-        return False
+        return bool(before[-1][0] == start)
     release["active"][version] = [*before, (start, None)]
+    release["released"] = max(k for k, spans in release["active"].items() if spans[-1][1] is None)
     return True
 
 
-def roll_back(release: Release, version: int | None, end: int) -> int | None:
-    """End the activation of a version (None: the newest active one).
+def roll_back(release: Release, version: int | None, end: int) -> bool:
+    """End the activation of a version (None: of the one that was released last).
 
     Returns:
-        The version; None if that is to be refused: nothing is active, or `end` lies before the
-        activation.
+        False if that is to be refused: the version is not active and did not end at `end`, or
+        `end` lies before the activation.
     """
-    is_open = [k for k, spans in release["active"].items() if spans[-1][1] is None]
-    found = max(is_open, default=None) if version is None else version
-    if found not in is_open or end < release["active"][found][-1][0]:
-        return None
-    *before, (start, _) = release["active"][found]
-    release["active"][found] = [*before, (start, end)]
-    return found
+    version = release["released"] if version is None else version
+    if not release["active"].get(version):
+        return False
+    *before, (start, until) = release["active"][version]
+    if until is None and start <= end:
+        release["active"][version] = [*before, (start, end)]
+        return True
+    return bool(until == end)
 
 
 def plan(release: Release, view: int, ttl: int | None) -> Plan:

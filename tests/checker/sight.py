@@ -30,7 +30,8 @@ class Sight:
         self._rows: dict[tuple[int, int], list[Row]] = defaultdict(list)
         for row in rows:
             if row.at <= end:
-                self._rows[row.version, row.entity].append(row)
+                # Now it is a native row, even if it was pushed as well.
+                self._rows[row.version, row.entity].append(row._replace(pushed=False))
 
     @property
     def whole(self) -> bool:
@@ -76,9 +77,8 @@ class Runs:
             start: where its window starts; None if it is to look at everything.
             end: where its window ends.
         """
-        if self.end is None or end < self.end:
-            start = None
-        elif start is not None and all(start <= row.at for row in rows):
+        backwards = self.end is None or end < self.end
+        if backwards or (start is not None and all(start <= row.at for row in rows)):
             start = None
         self.seen |= {
             row.number for row in rows if row.at <= end and (start is None or start <= row.at)

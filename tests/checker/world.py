@@ -122,8 +122,7 @@ class World:
             return False
         version = [] if step.version is None else ["--version", step.version]
         code = self.repo.cli("rollback", name, *version, "--at", instant(step.end).isoformat())
-        refused = roll_back(release, step.version, step.end) is None
-        self._exit_code(code, 1 if refused else 0)
+        self._exit_code(code, 0 if roll_back(release, step.version, step.end) else 1)
         return True
 
     @_do.register
