@@ -4,13 +4,16 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-wheel lint bench clean
 
 demo: $(STAMP)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
 	$(RUN) -m training demo
 
 test: lint  ## everything that must hold
 	$(RUN) -m pytest
+
+test-wheel:  ## the README on the built wheel, installed as its users do
+	PYTHON=$(PYTHON) .ci/wheel
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .
