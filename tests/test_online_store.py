@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from feast_bc.activation import to_micros
 from feast_bc.encoding import encode
 from feast_bc.errors import CatalogError, DimensionError, ProviderError
+from feast_bc.online_matrix import online_vectors
 from feast_bc.online_store import on_read_capable
-from feast_bc.online_vectors import online_vectors
 from feast_bc.redis_reader import hash_fields
 from feast_bc.versioned_embedding import VersionedEmbedding
 from tests.families import EXAMPLE, USER, Family, Row, at, make_store, online, same
