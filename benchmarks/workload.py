@@ -17,8 +17,8 @@ from feast.types import Array, Float32, Int64
 from feast.value_type import ValueType
 
 from feast_bc import AffineTransform, EmbeddingVersion, VersionedEmbedding
-from feast_bc.activation import Activation
 from feast_bc.artifact import TransformRef, digest, dumps
+from feast_bc.rule import Activation
 from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.vectors import Matrix, from_matrix
 

@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from feast_bc.activation import Activation
     from feast_bc.artifact import TransformRef, load_artifact, save_artifact
     from feast_bc.catalog import EmbeddingCatalog
     from feast_bc.errors import FeastBCError
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from feast_bc.holdout import Holdout
     from feast_bc.online_matrix import OnlineVectors, online_vectors, online_vectors_async
     from feast_bc.provider import BackwardCompatibleProvider
+    from feast_bc.rule import Activation
     from feast_bc.source import BackwardCompatibleSource
     from feast_bc.switch_serving import drop_serving, prepare_serving
     from feast_bc.transforms import (
@@ -56,7 +56,6 @@ __all__ = [
 
 # No module may have the name of something in it: once imported, it would stand in its place.
 _NAMES = {
-    "activation": ["Activation"],
     "artifact": ["TransformRef", "load_artifact", "save_artifact"],
     "catalog": ["EmbeddingCatalog"],
     "errors": ["FeastBCError"],
@@ -64,6 +63,7 @@ _NAMES = {
     "holdout": ["Holdout"],
     "online_matrix": ["OnlineVectors", "online_vectors", "online_vectors_async"],
     "provider": ["BackwardCompatibleProvider"],
+    "rule": ["Activation"],
     "source": ["BackwardCompatibleSource"],
     "switch_serving": ["drop_serving", "prepare_serving"],
     "transforms": [

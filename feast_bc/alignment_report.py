@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from feast_bc.centred_error import centred_error, error_of_mean
 from feast_bc.errors import FeastBCError
 from feast_bc.holdout import Holdout
 from feast_bc.native_vectors import ROW, NativeVectors, Progress
@@ -29,12 +30,18 @@ class Alignment:
 
     Attributes:
         entities: how many entities were compared.
-        relative_error: ||z~ - z||_F / ||z||_F; None if there was nothing to compare.
-        cosine: the mean cosine of z~ and z, where a zero vector counts as 0; None likewise.
+        centred_error: ||z~ - z||_F / ||z - mean(z)||_F, 1 for the mean vector alone; None if
+            there was nothing to compare, or all z are equal.
+        error_of_mean: ||z - mean(z)||_F / ||z||_F: the uncentred error of the mean vector alone.
+            Where it is small, uncentred errors and cosines say little. None likewise, or if all
+            z are 0.
+        cosine: the mean cosine of z~ and z, where a zero vector counts as 0; None if there was
+            nothing to compare.
     """
 
     entities: int
-    relative_error: float | None = None
+    centred_error: float | None = None
+    error_of_mean: float | None = None
     cosine: float | None = None
 
 
@@ -198,30 +205,41 @@ def _take_unordered(
 def _compare(
     version: int, common: int, mapped: Matrix, target: Matrix, held_out: Mask | None
 ) -> VersionAlignment:
-    note = None
-    if not common:
-        note = "unknown: the two versions share no entity."
-    elif held_out is None:
-        note = "held-out alignment unknown: the artifact declares no holdout."
-    return VersionAlignment(
+    found = VersionAlignment(
         version=version,
         common=common,
         on_all=_align(mapped, target),
         on_held_out=None if held_out is None else _align(mapped[held_out], target[held_out]),
-        note=note,
     )
+    return replace(found, note=_note(found))
+
+
+def _note(found: VersionAlignment) -> str | None:
+    on, alignment = found.decisive
+    if not found.common:
+        return "unknown: the two versions share no entity."
+    if alignment.centred_error is None:
+        return (
+            f"unknown: version {found.version} has but one vector for all that were compared "
+            f"({on.replace('_', '-')} entities: {alignment.entities}), so any constant would do."
+        )
+    if found.on_held_out is None:
+        return "held-out alignment unknown: the artifact declares no holdout."
+    return None
 
 
 def _align(mapped: Matrix, target: Matrix) -> Alignment:
     if not len(target):
         return Alignment(0)
-    residual, scale = mapped - target, _dots(target, target)
-    lengths = np.sqrt(_dots(mapped, mapped) * scale)
+    lengths = np.sqrt(_dots(mapped, mapped) * _dots(target, target))
     dots = _dots(mapped, target)
     cosines = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
-    total = scale.sum()
-    error = float(np.sqrt(_dots(residual, residual).sum() / total)) if total else None
-    return Alignment(len(target), error, float(cosines.mean()))
+    return Alignment(
+        len(target),
+        centred_error(mapped, target),
+        error_of_mean(target),
+        float(cosines.mean()),
+    )
 
 
 def _dots(a: Matrix, b: Matrix) -> npt.NDArray[np.float64]:

@@ -11,7 +11,9 @@ readers never see half of it and of two racing writers one wins.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 from feast.data_source import DataSource
 
 from feast_bc.artifact import MANIFEST_FILE, TransformRef, describe, digest, dumps
+from feast_bc.catalog_change import CatalogChange
 from feast_bc.catalog_check import Check, check_embedding
 from feast_bc.catalog_files import CatalogFiles
 from feast_bc.errors import (
@@ -32,7 +35,7 @@ from feast_bc.event_log import ACTIVATE, RETIRE, ROLLBACK, Event, EventLog, Stat
 from feast_bc.holdout import Holdout
 from feast_bc.link_check import check_link
 from feast_bc.manifest import Manifest, TransformEntry, check_name, manifest_path
-from feast_bc.published_version import PublishedVersion
+from feast_bc.published_version import PublishedVersion, pick
 from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.versions import EmbeddingVersion
 
@@ -67,7 +70,11 @@ class EmbeddingCatalog:
 
     def embeddings(self) -> list[str]:
         """Names of all embeddings with at least one published version."""
-        return [name for name in self._files.list() if self._numbers(name)]
+        return [
+            name
+            for name in self._files.list()
+            if any(MANIFEST_FILE in self._files.list(f"{name}/v{k}") for k in self._folders(name))
+        ]
 
     def versions(self, embedding: str) -> list[EmbeddingVersion]:
         """Versions 0, 1, ..., K of an embedding, retired ones included: they link the chain.
@@ -80,30 +87,11 @@ class EmbeddingCatalog:
 
     def published(self, embedding: str) -> list[PublishedVersion]:
         """As `versions`, with everything that is known about each."""
-        shelf = self._shelf(embedding)
-        if not shelf:
-            known = ", ".join(self.embeddings()) or "none"
-            raise UnknownVersionError(
-                f"{self.root} has no embedding {embedding!r}; it has: {known}. Publish version 0 "
-                f"with `feast-bc publish {embedding} 0`."
-            )
-        events = EventLog(self._files, embedding).read()
-        state = fold(events)
-        return [
-            PublishedVersion(
-                manifest=manifest,
-                sha256=sha256,
-                transform=self._reference(manifest),
-                activations=state.activations.get(manifest.version, ()),
-                retired=manifest.version in state.retired,
-                events=tuple(e for e in events if e.version == manifest.version),
-            )
-            for manifest, sha256 in shelf
-        ]
+        return _with_history(self._known(embedding), EventLog(self._files, embedding).read())
 
     def version(self, embedding: str, version: int) -> PublishedVersion:
         """One published version. Raises UnknownVersionError where there is none."""
-        return _pick(self.published(embedding), version)
+        return pick(self.published(embedding), version)
 
     def transform(self, embedding: str, version: int) -> BackwardTransform:
         """The backward transformation version -> version - 1, loaded and verified.
@@ -122,7 +110,7 @@ class EmbeddingCatalog:
             DirectionError: the chain would not lead from a newer to an older version.
         """
         published = self.published(embedding)
-        _pick(published, from_version)
+        pick(published, from_version)
         if not 0 <= to_version < from_version:
             raise DirectionError(
                 f"{embedding}: a chain leads from a newer version to an older one, down to 0; got "
@@ -143,11 +131,12 @@ class EmbeddingCatalog:
         feature: str = "embedding",
         holdout: Holdout | None = None,
         metrics: Mapping[str, Any] | None = None,
-    ) -> PublishedVersion:
+        known: Sequence[PublishedVersion] | None = None,
+    ) -> CatalogChange:
         """Put version k in the catalog: whole, or not at all; immutable from then on.
 
         The vectors are not looked at; `feast_bc.publish.publish_version` does that first.
-        Publishing the same content again returns what stands there already.
+        Publishing the same content again changes nothing.
 
         Args:
             embedding: its name; becomes part of the feature views' names.
@@ -159,6 +148,8 @@ class EmbeddingCatalog:
             feature: the vector column of the source (after its field mapping).
             holdout: which entities the fit of B_k did not see.
             metrics: JSON values to keep with the version.
+            known: what `published` gave, so that it is not read again; None reads it. Versions
+                that were published since are noticed all the same.
 
         Raises:
             VersionConflictError: version k stands there with other content.
@@ -168,8 +159,11 @@ class EmbeddingCatalog:
             CatalogError: a bad name, or other join keys than the older versions have.
         """
         check_name(embedding)
-        shelf = self._shelf(embedding)
-        check_link(embedding, version, dim, join_keys, transform, [m for m, _ in shelf])
+        if known is None:
+            shelf = self._shelf(embedding)
+            known = _with_history(shelf, EventLog(self._files, embedding).read() if shelf else [])
+        older = [published.manifest for published in known]
+        check_link(embedding, version, dim, join_keys, transform, older)
         data = b"" if transform is None else dumps(transform)
         manifest = Manifest(
             embedding=embedding,
@@ -179,83 +173,96 @@ class EmbeddingCatalog:
             join_keys=tuple(join_keys),
             source=source,
             transform=_entry(transform, data),
-            parent=shelf[version - 1][1] if version else None,
+            parent=known[version - 1].sha256 if version else None,
             holdout=holdout,
             metrics=dict(metrics or {}),
-            published_at=datetime.now(timezone.utc),
+            published_at=_now(),
         )
-        if version < len(shelf):
-            return self._same(manifest, shelf[version][0])
+        if version < len(known):
+            return CatalogChange(_same(manifest, known[version]), changed=False)
         content = manifest.dumps()
         if manifest.transform is not None:
             self._files.put(f"{embedding}/v{version}/{manifest.transform.file}", data)
+        path = manifest_path(embedding, version)
         try:
-            self._files.create(manifest_path(embedding, version), content)
+            self._files.create(path, content)
         except FileExistsError:
-            return self._same(manifest, self._shelf(embedding)[version][0])
-        return self.version(embedding, version)
+            # A filesystem that retries a write may meet the file of its own first attempt.
+            if self._files.read(path) != content:
+                theirs = self.version(embedding, version)
+                return CatalogChange(_same(manifest, theirs), changed=False)
+        return CatalogChange(self._published(content, embedding, version), changed=True)
 
     def activate(
         self,
         embedding: str,
         version: int,
-        active_from: datetime,
+        active_from: datetime | None = None,
         *,
         forced: bool = False,
         gate: Mapping[str, Any] | None = None,
-    ) -> PublishedVersion:
+    ) -> CatalogChange:
         """Let version k serve the views of older versions from an instant of event time on.
 
         A retired version can be active: its link and its vectors still serve older views.
+        Activating an active version again changes nothing if it is active from that instant, or
+        if none is given and it is active by now.
 
         Args:
             embedding, version: k >= 1.
-            active_from: aware datetime; it may lie in the past or in the future.
+            active_from: aware datetime; it may lie in the past or in the future. None for now.
             forced: whether the quality gate was overridden; kept in the event.
             gate: what the quality gate measured; kept in the event.
 
         Raises:
             UnknownVersionError: no such version.
-            CatalogError: version 0, a naive datetime, or the version is active already.
+            CatalogError: version 0, a naive datetime, or the version is active already, from
+                another instant.
         """
         if version == 0:
             raise CatalogError(
                 f"{embedding} version 0 has no older views to serve, so there is nothing to "
                 "activate: its own view is served as soon as it is published."
             )
-        self.version(embedding, version)
-        event = Event(ACTIVATE, version, active_from, forced=forced, gate=gate)
-        EventLog(self._files, embedding).append(lambda _: event)
-        return self.version(embedding, version)
+
+        def begin(state: State) -> Event | None:
+            if state.is_activated(version, active_from):
+                return None
+            return Event(ACTIVATE, version, active_from or _now(), forced=forced, gate=gate)
+
+        return self._record(embedding, version, begin)
 
     def rollback(
-        self, embedding: str, version: int | None = None, *, at: datetime
-    ) -> PublishedVersion:
+        self, embedding: str, version: int | None = None, *, at: datetime | None = None
+    ) -> CatalogChange:
         """End an activation at an instant; from there on the next older version serves.
 
-        The version may be activated again afterwards.
+        The version may be activated again afterwards. Rolling it back again changes nothing if
+        its activation ended at that instant, or if none is given and it has ended by now.
 
         Args:
             embedding: its name.
-            version: the version to roll back; None for the newest active one.
+            version: the version to roll back; None for the newest one that was active right
+                after the last activation. So a second run finds the same version, and ends no
+                other.
             at: aware datetime, not before the activation; the activation's own instant undoes it.
+                None for now.
 
         Raises:
             UnknownVersionError: no such embedding or version.
-            CatalogError: the version is not active, or `at` lies before its activation.
+            CatalogError: the version is not active, was rolled back at another instant, or `at`
+                lies before its activation.
         """
-        self.version(embedding, version or 0)
+        ending = self._released(embedding) if version is None else version
 
-        def close(state: State) -> Event:
-            newest = state.newest_active() if version is None else version
-            if newest is None:
-                raise CatalogError(f"{embedding}: no version is active; nothing to roll back.")
-            return Event(ROLLBACK, newest, at)
+        def end(state: State) -> Event | None:
+            if state.is_rolled_back(ending, at):
+                return None
+            return Event(ROLLBACK, ending, at or _now())
 
-        event = EventLog(self._files, embedding).append(close)
-        return self.version(embedding, event.version)
+        return self._record(embedding, ending, end)
 
-    def retire(self, embedding: str, version: int) -> PublishedVersion:
+    def retire(self, embedding: str, version: int) -> CatalogChange:
         """Stop offering the view of a version; its link in the chain stays.
 
         Retiring it again changes nothing.
@@ -263,9 +270,11 @@ class EmbeddingCatalog:
         Raises:
             UnknownVersionError: no such version.
         """
-        if not self.version(embedding, version).retired:
-            EventLog(self._files, embedding).append(lambda _: Event(RETIRE, version))
-        return self.version(embedding, version)
+
+        def stop(state: State) -> Event | None:
+            return None if version in state.retired else Event(RETIRE, version)
+
+        return self._record(embedding, version, stop)
 
     def verify(self, embedding: str | None = None) -> list[Check]:
         """Check every manifest, digest, parent, link and event; of all embeddings by default.
@@ -285,29 +294,58 @@ class EmbeddingCatalog:
                 self.published(embedding)  # raises, naming what there is
         return [check for name in names for check in check_embedding(self._files, name)]
 
-    def _numbers(self, embedding: str) -> list[int]:
-        """Versions with a manifest, ascending."""
-        folders = (re.fullmatch(r"v(0|[1-9]\d*)", n) for n in self._files.list(embedding))
-        numbers = sorted(int(match[1]) for match in folders if match)
-        # A folder without a manifest is what an aborted publish leaves behind.
-        return [k for k in numbers if MANIFEST_FILE in self._files.list(f"{embedding}/v{k}")]
+    def _record(
+        self, embedding: str, version: int, make: Callable[[State], Event | None]
+    ) -> CatalogChange:
+        """Append the event of `make`, if it makes one, to the log."""
+        shelf = self._known(embedding)
+        pick(shelf, version)
+        events, changed = EventLog(self._files, embedding).append(make)
+        return CatalogChange(_with_history(shelf, events)[version], changed)
 
-    def _shelf(self, embedding: str) -> list[tuple[Manifest, str]]:
-        """Every manifest with its digest, version 0 first."""
+    def _released(self, embedding: str) -> int:
+        """The version that a rollback concerns which names none."""
+        released = fold(EventLog(self._files, embedding).read()).released
+        if released is None:
+            self._known(embedding)  # raises where there is no such embedding
+            raise CatalogError(f"{embedding}: no version was ever activated; nothing to roll back.")
+        return released
+
+    def _folders(self, embedding: str) -> list[int]:
+        """Versions with a folder, ascending; an aborted publish leaves one without manifest."""
+        folders = (re.fullmatch(r"v(0|[1-9]\d*)", n) for n in self._files.list(embedding))
+        return sorted(int(match[1]) for match in folders if match)
+
+    def _known(self, embedding: str) -> list[PublishedVersion]:
+        """As `_shelf`. Raises UnknownVersionError where it is empty."""
+        shelf = self._shelf(embedding)
+        if not shelf:
+            known = ", ".join(self.embeddings()) or "none"
+            raise UnknownVersionError(
+                f"{self.root} has no embedding {embedding!r}; it has: {known}. Publish version 0 "
+                f"with `feast-bc publish {embedding} 0`."
+            )
+        return shelf
+
+    def _shelf(self, embedding: str) -> list[PublishedVersion]:
+        """Every version, 0 first, without its history."""
         check_name(embedding)
-        numbers = self._numbers(embedding)
-        for expected, found in enumerate(numbers):
+        manifests: dict[int, bytes] = {}
+        for k in self._folders(embedding):
+            with suppress(FileNotFoundError):
+                manifests[k] = self._files.read(manifest_path(embedding, k))
+        for expected, found in enumerate(manifests):
             if found != expected:
                 raise ChainGapError(
                     f"{self._files.uri(manifest_path(embedding, expected))} is missing, but "
                     f"version {found} is there. Restore the file; versions form a chain."
                 )
-        return [self._manifest(embedding, k) for k in numbers]
+        return [self._published(data, embedding, k) for k, data in manifests.items()]
 
-    def _manifest(self, embedding: str, version: int) -> tuple[Manifest, str]:
-        path = manifest_path(embedding, version)
-        data = self._files.read(path)
-        return Manifest.loads(data, of=self._files.uri(path)), digest(data)
+    def _published(self, data: bytes, embedding: str, version: int) -> PublishedVersion:
+        """What the bytes of a manifest say, without its history."""
+        manifest = Manifest.loads(data, of=self._files.uri(manifest_path(embedding, version)))
+        return PublishedVersion(manifest, digest(data), self._reference(manifest))
 
     def _reference(self, manifest: Manifest) -> TransformRef | None:
         entry = manifest.transform
@@ -322,26 +360,37 @@ class EmbeddingCatalog:
             to_dim=entry.to_dim,
         )
 
-    def _same(self, mine: Manifest, theirs: Manifest) -> PublishedVersion:
-        """What stands there already, or VersionConflictError where it differs."""
-        differing = mine.differences(theirs)
-        if differing:
-            raise VersionConflictError(
-                f"{mine.embedding} version {mine.version} was published at "
-                f"{theirs.published_at.isoformat()} with another {', '.join(differing)}; versions "
-                f"are immutable. Publish yours as version {mine.version + 1}, trained with a "
-                f"transformation {mine.version + 1} -> {mine.version}."
-            )
-        return self.version(mine.embedding, mine.version)
 
-
-def _pick(published: Sequence[PublishedVersion], version: int) -> PublishedVersion:
-    if not 0 <= version < len(published):
-        raise UnknownVersionError(
-            f"{published[0].manifest.embedding} has no version {version}; published: "
-            f"{', '.join(str(p.version) for p in published)}."
+def _same(mine: Manifest, theirs: PublishedVersion) -> PublishedVersion:
+    """What stands there already, or VersionConflictError where it differs."""
+    differing = mine.differences(theirs.manifest)
+    if differing:
+        raise VersionConflictError(
+            f"{mine.embedding} version {mine.version} was published at "
+            f"{theirs.manifest.published_at.isoformat()} with another {', '.join(differing)}; "
+            f"versions are immutable. Publish yours as version {mine.version + 1}, trained with a "
+            f"transformation {mine.version + 1} -> {mine.version}."
         )
-    return published[version]
+    return theirs
+
+
+def _with_history(
+    shelf: Sequence[PublishedVersion], events: Sequence[Event]
+) -> list[PublishedVersion]:
+    state = fold(events)
+    return [
+        replace(
+            published,
+            activations=state.activations.get(published.version, ()),
+            retired=published.version in state.retired,
+            events=tuple(e for e in events if e.version == published.version),
+        )
+        for published in shelf
+    ]
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 def _entry(transform: BackwardTransform | None, data: bytes) -> TransformEntry | None:

@@ -6,7 +6,7 @@ version and usage errors do without it.
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,8 +92,10 @@ def publish(
 
     Checked: columns, type, dimension, NaN and infinity, null vectors, keys and timestamps, time
     zones, duplicates of entity and timestamp. Measured: how well the chain to every older
-    version reproduces its native vectors (relative error and mean cosine), on all entities that
-    both have and on those that the fit held out; on 100000 entities at most.
+    version reproduces its native vectors z, on all entities that both have and on those that the
+    fit held out; on 100000 entities at most. The centred error is ||z~ - z|| / ||z - mean||: 1 is
+    no better than the mean vector, whose own uncentred error ||z - mean|| / ||z|| stands beside
+    it. Where that is small, a high mean cosine says little.
 
     A published version is immutable; publishing the same again changes nothing.
 
@@ -116,7 +118,7 @@ def publish(
         source = parquet_source(vectors, f"{embedding}_v{version}_vectors", timestamp_field)
     else:
         source = find_source(Path(repo or ""), source_name or "")
-    published = publish_version(
+    change = publish_version(
         catalog,
         embedding,
         version,
@@ -127,10 +129,18 @@ def publish(
         config=load_config(Path(repo)) if repo else None,
         stages=output.stages,
     )
+    published, manifest = change.published, change.published.manifest
+    done = (
+        f"Published {embedding} version {version}: {manifest.dim} dimensions, source "
+        f"{manifest.source.name}."
+    )
+    already = (
+        f"{embedding} version {version} was published already, at "
+        f"{manifest.published_at.isoformat()}; nothing changed."
+    )
     output.result(
-        {"published": published.to_json()},
-        f"Published {embedding} version {version}: {published.manifest.dim} dimensions, source "
-        f"{published.manifest.source.name}.",
+        {"published": published.to_json(), "changed": change.changed},
+        done if change.changed else already,
         output.alignment_table(published),
         next_=f"feast-bc activate {embedding} {version}"
         if version
@@ -149,9 +159,9 @@ def publish(
     help="Instant of event time. Default: now.",
 )
 @click.option(
-    "--max-relative-error",
+    "--max-centred-error",
     type=click.FloatRange(min=0),
-    help="Refuse above this ||z~ - z|| / ||z||. Default: 0.5.",
+    help="Refuse above this ||z~ - z|| / ||z - mean||; the mean vector alone has 1. Default: 0.5.",
 )
 @click.option("--min-cosine", type=click.FloatRange(-1, 1), help="Refuse below this mean cosine.")
 @click.option("--force", is_flag=True, help="Activate in any case; the catalog records it.")
@@ -160,7 +170,7 @@ def activate(
     embedding: str,
     version: int,
     active_from: datetime | None,
-    max_relative_error: float | None,
+    max_centred_error: float | None,
     min_cosine: float | None,
     force: bool,
 ) -> None:
@@ -170,6 +180,8 @@ def activate(
     version that is not retired: on held-out entities where the artifact declares any, else on
     all. It refuses with exit code 3.
 
+    Activating an active version again changes nothing, unless another --from is named.
+
     \b
     Examples:
       feast-bc activate user_embedding 2
@@ -177,31 +189,36 @@ def activate(
     """
     catalog = _catalog()
 
-    from feast_bc.quality_gate import MAX_RELATIVE_ERROR, QualityGate, activate_version
+    from feast_bc.quality_gate import MAX_CENTRED_ERROR, QualityGate, activate_version
 
-    if max_relative_error is None:
-        max_relative_error = MAX_RELATIVE_ERROR
-    published = activate_version(
+    if max_centred_error is None:
+        max_centred_error = MAX_CENTRED_ERROR
+    change = activate_version(
         catalog,
         embedding,
         version,
-        active_from or datetime.now(timezone.utc),
-        gate=QualityGate(max_relative_error, min_cosine),
+        active_from,
+        gate=QualityGate(max_centred_error, min_cosine),
         force=force,
     )
-    event = published.events[-1]
-    forced = "\nFORCED past the quality gate; the catalog records it." if event.forced else ""
+    published = change.published
+    since = published.activations[-1].active_from.isoformat()
+    forced = change.changed and published.events[-1].forced
+    done = f"{embedding} version {version} serves older views from {since}."
+    already = f"{embedding} version {version} is active already, from {since}; nothing changed."
     output.result(
-        {"activated": published.to_json()},
-        f"{embedding} version {version} serves older views from "
-        f"{published.activations[-1].active_from.isoformat()}.{forced}",
+        {"activated": published.to_json(), "changed": change.changed},
+        done if change.changed else already,
+        "FORCED past the quality gate; the catalog records it." if forced else "",
         next_="feast apply, then feast materialize",
     )
 
 
 @main.command()
 @click.argument("embedding")
-@click.option("--version", type=click.IntRange(min=1), help="Default: the newest active one.")
+@click.option(
+    "--version", type=click.IntRange(min=1), help="Default: the newest as of the last activation."
+)
 @click.option("--at", type=instant, metavar="INSTANT", help="Instant of event time. Default: now.")
 @common_options
 def rollback(embedding: str, version: int | None, at: datetime | None) -> None:
@@ -210,17 +227,27 @@ def rollback(embedding: str, version: int | None, at: datetime | None) -> None:
     Roll back at the activation's own instant to undo it altogether. The version may be
     activated again.
 
+    Without --version it concerns the newest version that was active right after the last
+    activation. Once that is rolled back, running the command again changes nothing: name the
+    --version to roll back another.
+
     \b
     Examples:
       feast-bc rollback user_embedding
       feast-bc rollback user_embedding --version 2 --at 2026-02-03T12:00:00+00:00
     """
-    until = at or datetime.now(timezone.utc)
-    published = _catalog().rollback(embedding, version, at=until)
+    change = _catalog().rollback(embedding, version, at=at)
+    rolled_back = change.published.to_json()
+    until = rolled_back["activations"][-1]["active_until"]
+    named = f"{embedding} version {change.published.version}"
+    done = f"{named} serves older views no longer, from {until} on."
+    already = (
+        f"{named} was rolled back already, from {until} on; nothing changed. Name another with "
+        "--version."
+    )
     output.result(
-        {"rolled_back": published.to_json()},
-        f"{embedding} version {published.version} serves older views no longer, from "
-        f"{until.isoformat()} on.",
+        {"rolled_back": rolled_back, "changed": change.changed},
+        done if change.changed else already,
         next_="feast apply, then feast materialize",
     )
 
@@ -239,11 +266,15 @@ def retire(embedding: str, version: int) -> None:
     Example:
       feast-bc retire user_embedding 0
     """
-    published = _catalog().retire(embedding, version)
-    output.result(
-        {"retired": published.to_json()},
+    change = _catalog().retire(embedding, version)
+    done = (
         f"{embedding} version {version} is retired; the view {embedding}_v{version} goes with "
-        "the next apply.",
+        "the next apply."
+    )
+    already = f"{embedding} version {version} was retired already; nothing changed."
+    output.result(
+        {"retired": change.published.to_json(), "changed": change.changed},
+        done if change.changed else already,
         next_="feast apply",
     )
 

@@ -62,9 +62,9 @@ def _bar(title: str) -> Any:
 def alignment_table(published: PublishedVersion) -> str:
     """How well each chain reproduces an older version; empty for version 0."""
     report = alignment_of(published)
-    if report is None or not report.older:
+    if report is None:
         return ""
-    rows = [["chain", "entities", "", "relative error", "cosine"]]
+    rows = [["chain", "entities", "", "centred error", "error of mean", "cosine"]]
     for entry in report.older:
         chain = f"{report.version} -> {entry.version}"
         rows.append([chain, *_numbers(entry.on_all, "all common")])
@@ -76,7 +76,7 @@ def alignment_table(published: PublishedVersion) -> str:
 
 def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
     """One line per version; empty if there is none."""
-    rows = [["embedding", "version", "dim", "published", "active", "view", "error to v0"]]
+    rows = [["embedding", "version", "dim", "published", "active", "view", "centred error to v0"]]
     for name, found in listed.items():
         for published in found:
             intervals = [
@@ -86,7 +86,7 @@ def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
             ]
             forced = any(event.forced for event in published.events)
             report = alignment_of(published)
-            error = report.older[-1].decisive[1].relative_error if report else None
+            error = report.older[-1].decisive[1].centred_error if report else None
             rows.append(
                 [
                     name,
@@ -102,15 +102,16 @@ def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
 
 
 def alignment_of(published: PublishedVersion) -> AlignmentReport | None:
-    """The alignment measured at publish, if it was."""
+    """The alignment measured at publish; None where it was not, or where nothing is older."""
     from feast_bc.alignment_report import AlignmentReport
 
     stored = published.manifest.metrics.get("alignment")
-    return None if stored is None else AlignmentReport.from_json(stored)
+    report = None if stored is None else AlignmentReport.from_json(stored)
+    return report if report and report.older else None
 
 
 def _numbers(alignment: Alignment, on: str) -> list[str]:
-    values = (alignment.relative_error, alignment.cosine)
+    values = (alignment.centred_error, alignment.error_of_mean, alignment.cosine)
     shown = ["unknown" if value is None else f"{value:.4f}" for value in values]
     return [str(alignment.entities), on, *shown]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,10 +23,12 @@ from tqdm import tqdm
 from feast_bc.entity_keys import key_types
 from feast_bc.family_materialization import FamilyMaterialization, Progress
 from feast_bc.latest_rows import LatestRows, latest_rows
-from feast_bc.source import BackwardCompatibleSource
-from feast_bc.stored_views import views_to_write
+from feast_bc.readers import reader_for_table
+from feast_bc.reading import STATES, Column, Request
+from feast_bc.stored_views import version_source
 from feast_bc.versions import EmbeddingVersion
 from feast_bc.writers import writer_for
+from feast_bc.written_views import WrittenViews
 
 
 class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
@@ -113,27 +114,32 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
         first = tasks[0]
         join_keys = list(key_types(first.feature_view))
 
-        def read(member: EmbeddingVersion) -> LatestRows:
+        def read(member: EmbeddingVersion, end: datetime) -> LatestRows:
             return latest_rows(
                 self.offline_store,
                 self.repo_config,
                 member.source,
                 feature=member.feature,
                 join_keys=join_keys,
-                end=first.end_time,
+                end=end,
             )
 
-        stored = {task.feature_view.name: views_to_write(task.feature_view) for task in tasks}
+        tasks = [task for task in tasks if task.feature_view.online]
+        if not tasks:
+            return {}
+        view, store, config = tasks[0].feature_view, self.online_store, self.repo_config
+
+        def read_states(keys: pa.Table) -> Column:
+            (states,) = reader_for_table(store, config, view, keys).read(Request((STATES,)))
+            return states
+
         run = FamilyMaterialization(
-            [
-                replace(task, feature_view=view)
-                for task in tasks
-                if task.feature_view.online
-                for view in stored[task.feature_view.name]
-            ],
+            tasks,
             read=read,
-            writer=writer_for(self.online_store, self.repo_config),
-            write_batch_size=self.repo_config.materialization_config.online_write_batch_size,
+            read_states=read_states,
+            writer=writer_for(store, config),
+            records=WrittenViews(store, config, view),
+            write_batch_size=config.materialization_config.online_write_batch_size,
         )
         bars: list[tqdm[Any]] = []
 
@@ -148,25 +154,19 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
             return update
 
         try:
-            errors = run.run(start_progress)
+            return run.run(start_progress)
         finally:
             for bar in bars:
                 bar.close()
-        return {
-            name: errors[view.name]
-            for name, views in stored.items()
-            for view in views
-            if view.name in errors
-        }
 
 
-def _family(task: MaterializationTask) -> tuple[str, datetime, tuple[str, ...]] | None:
+def _family(task: MaterializationTask) -> tuple[object, ...] | None:
     """What the views that run together share; None for a view that is no version view."""
     view = task.feature_view
-    source = getattr(view, "batch_source", None)
-    if not isinstance(source, BackwardCompatibleSource):
+    source = version_source(view)
+    if source is None:
         return None
-    return source.embedding, task.end_time, tuple(key_types(view))
+    return source.embedding, source.serving, task.end_time, *key_types(view)
 
 
 def _job(

@@ -1,8 +1,9 @@
-"""Vectors <-> the bytes that Feast stores for them, whole columns at a time.
+"""Vectors and states <-> the bytes that Feast stores for them, whole columns at a time.
 
 Feast stores a list of floats as a serialized `Value` proto with a packed `float_list_val`. For
 vectors of one dimension D these bytes are a constant prefix (two tags and two lengths) and the D
-little-endian float32 values. A null vector is an empty `Value`: no bytes at all.
+little-endian float32 values. A null vector is an empty `Value`: no bytes at all. Bytes are stored
+alike, as a `bytes_val`: a tag, a length, and they themselves.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import lru_cache
 from itertools import compress
 
 import numpy as np
+import numpy.typing as npt
 from feast.protos.feast.types.Value_pb2 import FloatList
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from google.protobuf.message import DecodeError
@@ -22,28 +24,46 @@ from feast_bc.vectors import Mask, Matrix
 NULL = b""
 """What Feast stores for a null vector."""
 
-LITTLE_ENDIAN = np.dtype("<f4")
-"""How the floats of a stored vector are written."""
+Bytes = npt.NDArray[np.uint8]
+
+_LITTLE_ENDIAN = np.dtype("<f4")
 
 
 @lru_cache(maxsize=256)
 def prefix(dim: int) -> bytes:
     """The bytes that precede the floats in every stored vector of dimension `dim`."""
     zeros: bytes = ValueProto(float_list_val=FloatList(val=[0.0] * dim)).SerializeToString()
-    return zeros[: len(zeros) - LITTLE_ENDIAN.itemsize * dim]
+    return zeros[: len(zeros) - _LITTLE_ENDIAN.itemsize * dim]
+
+
+@lru_cache(maxsize=256)
+def _bytes_prefix(width: int) -> bytes:
+    zeros: bytes = ValueProto(bytes_val=bytes(width)).SerializeToString()
+    return zeros[: len(zeros) - width]
 
 
 @lru_cache(maxsize=256)
 def _layout(dim: int) -> np.dtype[np.void]:
     """A stored vector as a record: its prefix and its floats."""
-    return np.dtype([("prefix", f"V{len(prefix(dim))}"), ("vector", LITTLE_ENDIAN, (dim,))])
+    return np.dtype([("prefix", f"V{len(prefix(dim))}"), ("vector", _LITTLE_ENDIAN, (dim,))])
 
 
-def encode(matrix: Matrix, present: Mask | None = None) -> list[bytes]:
-    """Vectors as Feast stores them.
+def head_and_body(rows: Matrix | Bytes) -> tuple[bytes, Bytes]:
+    """What precedes every stored value of a column, and what follows, one row each.
 
     Args:
-        matrix: float32 of shape `(m, dim)`.
+        rows: vectors, float32 of shape `(n, dim)`; or bytes, uint8 of shape `(n, width)`.
+    """
+    if rows.dtype == np.uint8:
+        return _bytes_prefix(rows.shape[1]), np.ascontiguousarray(rows, np.uint8)
+    return prefix(rows.shape[1]), np.ascontiguousarray(rows, _LITTLE_ENDIAN).view(np.uint8)
+
+
+def encode(rows: Matrix | Bytes, present: Mask | None = None) -> list[bytes]:
+    """Vectors or bytes as Feast stores them.
+
+    Args:
+        rows: float32 of shape `(m, dim)`, or uint8 of shape `(m, width)`.
         present: bool mask of shape `(n,)` with `m` true entries: value i is null where it is
             false. None means that all are present.
 
@@ -53,20 +73,59 @@ def encode(matrix: Matrix, present: Mask | None = None) -> list[bytes]:
     Raises:
         DimensionError: the mask selects another number of vectors than the matrix has.
     """
-    layout = _layout(matrix.shape[1])
-    records = np.empty(len(matrix), layout)
-    records["prefix"] = prefix(matrix.shape[1])
-    records["vector"] = matrix
-    values: list[bytes] = records.view(f"V{layout.itemsize}").tolist()
+    head, body = head_and_body(rows)
+    records = np.empty((len(rows), len(head) + body.shape[1]), np.uint8)
+    records[:, : len(head)] = np.frombuffer(head, np.uint8)
+    records[:, len(head) :] = body
+    values: list[bytes] = records.view(f"V{records.shape[1]}").ravel().tolist()
     if present is None:
         return values
-    if np.count_nonzero(present) != len(matrix):
+    if np.count_nonzero(present) != len(rows):
         raise DimensionError(
             f"{np.count_nonzero(present)} values are marked as present, but there are "
-            f"{len(matrix)} vectors; pass one vector for each present value."
+            f"{len(rows)} vectors; pass one vector for each present value."
         )
     vectors = iter(values)
     return [next(vectors) if there else NULL for there in present.tolist()]
+
+
+def decode_bytes(values: Sequence[bytes | None], width: int) -> Bytes:
+    """Read stored bytes as one matrix.
+
+    Args:
+        values: `n` serialized `Value` protos with bytes; None and empty protos hold none.
+        width: how many bytes a row has at least.
+
+    Returns:
+        uint8 of shape `(n, width)` or wider: as wide as the longest. Shorter rows end in zeros.
+
+    Raises:
+        InvalidVectorsError: not a serialized `Value` with bytes.
+    """
+    lengths = set(map(len, filter(None, values)))
+    head = _bytes_prefix(width)
+    usual = len(head) + width
+    if not lengths:
+        return np.zeros((len(values), width), np.uint8)
+    if lengths == {usual} and all(value and value.startswith(head) for value in values):
+        stored = np.frombuffer(b"".join(filter(None, values)), np.uint8)
+        rows: Bytes = stored.reshape(len(values), usual)[:, len(head) :].copy()
+        return rows
+    parsed = [_parse_bytes(value) for value in values]
+    width = max(width, *map(len, parsed))
+    padded = b"".join([each.ljust(width, b"\0") for each in parsed])
+    return np.frombuffer(bytearray(padded), np.uint8).reshape(len(values), width)
+
+
+def _parse_bytes(value: bytes | None) -> bytes:
+    try:
+        stored: bytes = ValueProto.FromString(value or NULL).bytes_val
+    except DecodeError as error:
+        raise InvalidVectorsError(
+            f"The online store holds {len(value or NULL)} bytes that are not a Feast value "
+            f"({error}). Materialize the embedding's views again."
+        ) from error
+    return stored
 
 
 def decode(values: Sequence[bytes | None], dim: int, *, of: str = "column") -> tuple[Matrix, Mask]:

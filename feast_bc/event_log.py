@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from feast_bc.activation import Activation
 from feast_bc.artifact import SCHEMA_VERSION, check_schema
 from feast_bc.catalog_files import CatalogFiles
 from feast_bc.errors import ArtifactError, CatalogError, VersionConflictError
+from feast_bc.rule import Activation
 
 ACTIVATE, ROLLBACK, RETIRE = "activate", "rollback", "retire"
 _RACES = 20
@@ -29,6 +30,7 @@ class Event:
         forced: whether an activation went past the quality gate.
         gate: what the quality gate measured, if it was asked.
         recorded_at: when it was written.
+        id: unique, so that a writer knows its own event again.
     """
 
     event: str
@@ -37,10 +39,12 @@ class Event:
     forced: bool = False
     gate: Mapping[str, Any] | None = None
     recorded_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "schema_version": SCHEMA_VERSION,
+            "id": self.id,
             "event": self.event,
             "version": self.version,
             "at": self.at.isoformat() if self.at else None,
@@ -62,6 +66,7 @@ class Event:
                 forced=entry["forced"],
                 gate=entry["gate"],
                 recorded_at=datetime.fromisoformat(entry["recorded_at"]),
+                id=entry["id"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(
@@ -77,19 +82,33 @@ class State:
     Attributes:
         activations: per version, its activations in the order they were recorded.
         retired: the versions whose view is no longer offered.
+        released: the newest version that was active right after the last activation; None before
+            the first. A rollback does not change it.
     """
 
     activations: Mapping[int, tuple[Activation, ...]] = field(default_factory=dict)
     retired: frozenset[int] = frozenset()
+    released: int | None = None
 
     def open_activation(self, version: int) -> Activation | None:
         """The activation of `version` that was not rolled back, if there is one."""
         last = self.activations.get(version, ())[-1:]
         return last[0] if last and last[0].active_until is None else None
 
-    def newest_active(self) -> int | None:
-        """The newest version with an open activation."""
-        return max((v for v in self.activations if self.open_activation(v)), default=None)
+    def rolled_back(self, version: int) -> datetime | None:
+        """The instant at which the last activation of `version` ended, if it has one and it did."""
+        last = self.activations.get(version, ())[-1:]
+        return last[0].active_until if last else None
+
+    def is_activated(self, version: int, at: datetime | None) -> bool:
+        """Whether `version` is active from `at`; None asks for an instant that has come."""
+        open_one = self.open_activation(version)
+        return open_one is not None and _is(open_one.active_from, at)
+
+    def is_rolled_back(self, version: int, at: datetime | None) -> bool:
+        """Whether `version` was rolled back at `at`; None asks for an instant that has come."""
+        until = self.rolled_back(version)
+        return until is not None and _is(until, at)
 
     def after(self, event: Event) -> State:
         """The state that `event` leads to.
@@ -100,7 +119,7 @@ class State:
         version, open_one = event.version, self.open_activation(event.version)
         before = self.activations.get(version, ())
         if event.event == RETIRE:
-            return State(self.activations, self.retired | {version})
+            return replace(self, retired=self.retired | {version})
         if event.event not in (ACTIVATE, ROLLBACK) or event.at is None:
             raise CatalogError(
                 f"Unknown event {event.event!r} at {event.at}; upgrade feast-bc, or restore the "
@@ -113,9 +132,17 @@ class State:
                     f"{open_one.active_from.isoformat()}. Roll it back before you activate it "
                     "from another instant."
                 )
-            return self._with(version, (*before, Activation(event.at)))
+            after = self._with(version, (*before, Activation(event.at)))
+            active = (v for v in after.activations if after.open_activation(v))
+            return replace(after, released=max(active))
         if open_one is None:
-            raise CatalogError(f"version {version} is not active: there is nothing to roll back.")
+            until = self.rolled_back(version)
+            if until is None:
+                raise CatalogError(f"version {version} is not active: nothing to roll back.")
+            raise CatalogError(
+                f"version {version} was rolled back already, from {until.isoformat()} on. Activate "
+                "it again before you roll it back at another instant."
+            )
         if event.at < open_one.active_from:
             raise CatalogError(
                 f"version {version} is active from {open_one.active_from.isoformat()}; a rollback "
@@ -125,7 +152,11 @@ class State:
         return self._with(version, (*before[:-1], Activation(open_one.active_from, event.at)))
 
     def _with(self, version: int, activations: tuple[Activation, ...]) -> State:
-        return State({**self.activations, version: activations}, self.retired)
+        return replace(self, activations={**self.activations, version: activations})
+
+
+def _is(instant: datetime, asked: datetime | None) -> bool:
+    return instant <= datetime.now(timezone.utc) if asked is None else instant == asked
 
 
 def fold(events: Sequence[Event]) -> State:
@@ -170,12 +201,15 @@ class EventLog:
             events.append(Event.loads(self._files.read(path), of=self._files.uri(path)))
         return events
 
-    def append(self, make: Callable[[State], Event]) -> Event:
+    def append(self, make: Callable[[State], Event | None]) -> tuple[list[Event], bool]:
         """Record one event; of two writers at once, the second sees what the first did.
 
         Args:
-            make: the event to record in a given state. It may raise to refuse, and is asked
-                again when somebody else recorded an event first.
+            make: the event to record in a given state; None if nothing has to be recorded. It is
+                asked again when somebody else recorded an event first.
+
+        Returns:
+            All events, oldest first, and whether one was recorded.
 
         Raises:
             CatalogError: the event cannot follow the history.
@@ -185,16 +219,21 @@ class EventLog:
             events = self.read()
             state = fold(events)
             event = make(state)
+            if event is None:
+                return events, False
             try:
                 state.after(event)
             except CatalogError as error:
                 raise CatalogError(f"{self._embedding} {error}") from error
             data = (json.dumps(event.to_json(), indent=2, allow_nan=False) + "\n").encode()
+            path = self._path(len(events) + 1)
             try:
-                self._files.create(self._path(len(events) + 1), data)
+                self._files.create(path, data)
             except FileExistsError:
-                continue
-            return event
+                # A filesystem that retries a write may meet the file of its own first attempt.
+                if self._files.read(path) != data:
+                    continue
+            return [*events, event], True
         raise VersionConflictError(
             f"{self._embedding}: other processes keep changing it; {_RACES} attempts to record "
             "an event failed. Look at `feast-bc versions` and try again."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 
 from feast import FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
@@ -11,17 +11,15 @@ from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast_bc.encoding import encode
 from feast_bc.on_read import Resolved
 from feast_bc.readers import is_redis
+from feast_bc.rule import to_datetime
 
 Row = tuple["datetime | None", "dict[str, ValueProto] | None"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = to_datetime(0)
 
 
 def feast_rows(store: OnlineStore, view: FeatureView, resolved: Resolved) -> list[Row]:
-    """Values as `online_read` returns them: what it would for the view's materialized rows.
-
-    The event timestamp is the instant from which the value holds, as `feast_bc.latest` has it.
-    """
+    """Values as `online_read` returns them: what it would for the view's materialized rows."""
     (feature,) = (field.name for field in view.features)
     # What a store answers for an entity without a row.
     missing: Row = (_EPOCH, {feature: ValueProto()}) if is_redis(store) else (None, None)
@@ -31,9 +29,7 @@ def feast_rows(store: OnlineStore, view: FeatureView, resolved: Resolved) -> lis
     else:
         values = encode(resolved.vectors[present], present)
     return [
-        (_EPOCH + timedelta(microseconds=instant), {feature: ValueProto.FromString(value)})
-        if found
-        else missing
+        (to_datetime(instant), {feature: ValueProto.FromString(value)}) if found else missing
         for found, value, instant in zip(
             resolved.found.tolist(), values, resolved.instants.tolist(), strict=True
         )

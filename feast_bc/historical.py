@@ -17,14 +17,14 @@ from feast.errors import FeastEntityDFMissingColumnsError
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 from feast.utils import _parse_feature_ref
 
-from feast_bc.activation import Instants
 from feast_bc.errors import ProviderError
 from feast_bc.helper_view import HelperView, entity_columns
 from feast_bc.joined_rows import NO_ROW, JoinedRows, RowNumbers
-from feast_bc.latest import micros
 from feast_bc.parquet_rows import ParquetRows, connect, files
-from feast_bc.resolution import counting, view_values, winners
+from feast_bc.resolution import view_values
+from feast_bc.rule import Instants
 from feast_bc.source import BackwardCompatibleSource
+from feast_bc.timestamps import to_instants
 from feast_bc.vectors import Mask
 
 EVENT_TIMESTAMP = "event_timestamp"
@@ -118,7 +118,7 @@ class HistoricalRetrieval:
         asked = entity_df[self.join_keys].assign(**{EVENT_TIMESTAMP: entity_df[timestamp]})
         distinct, code = _distinct(asked)
 
-        instants = micros(pa.chunked_array(pa.array(distinct[EVENT_TIMESTAMP])))
+        instants = to_instants(pa.chunked_array(pa.array(distinct[EVENT_TIMESTAMP])))
         natives: dict[str, JoinedRows] = {}
         if through_parquet and len(distinct):
             natives = self._join_parquet(
@@ -179,8 +179,9 @@ class HistoricalRetrieval:
                 if not files(connection, member.source):
                     continue
                 counts = {
-                    name: undecided[name] & counting(self._sources[name], member, instants)
+                    name: undecided[name] & plan.counts(member.version, instants)
                     for name, helpers in self._helpers_of.items()
+                    for plan in [self._sources[name].plan]
                     if helper in helpers.values()
                 }
                 asked = np.flatnonzero(np.logical_or.reduce(list(counts.values())))
@@ -216,7 +217,7 @@ class HistoricalRetrieval:
         )
         code = np.arange(len(table))
         natives = {h.view.name: h.joined_rows(joined, code) for h in self._helpers.values()}
-        instants = micros(table[timestamp])
+        instants = to_instants(table[timestamp])
         for name, column in self._features(joined, natives, instants, code).items():
             result = result.append_column(name, column)
         return result
@@ -242,7 +243,7 @@ class HistoricalRetrieval:
         for name, helpers in self._helpers_of.items():
             own = {version: natives[helper.view.name] for version, helper in helpers.items()}
             usable = {version: rows.usable for version, rows in own.items()}
-            winner = winners(self._sources[name], instants, usable)
+            winner = self._sources[name].plan.winners(instants, usable)
             for version, helper in helpers.items():
                 wins = winner == version
                 wanted[helper.view.name] = wanted.get(helper.view.name, False) | wins
@@ -270,18 +271,20 @@ class HistoricalRetrieval:
         return refs + [h.ref for h in self._helpers.values() if h.view.name in names]
 
     def _helpers_for(self, view: FeatureView) -> dict[int, HelperView]:
-        """One helper per version that may give the view's values; views of a family share them."""
+        """One helper per version that may give the view's values.
+
+        Views of a family share them, if they were applied with the same TTL.
+        """
         source = view.batch_source
         helpers = {}
-        for member in source.members:
-            if member.version != source.version and not member.activations:
-                continue
+        for version in source.plan.ever_counting:
+            member = source.member(version)
             aliases = tuple(sorted(view.projection.join_key_map.items()))
-            key = (source.embedding, member.version, member.source, aliases)
+            key = (source.embedding, version, member.source, aliases, view.ttl)
             if key not in self._helpers:
                 name = f"{source.embedding}_v{member.version}_native{len(self._helpers)}"
                 self._helpers[key] = HelperView.of_member(name, view, member)
-            helpers[member.version] = self._helpers[key]
+            helpers[version] = self._helpers[key]
         return helpers
 
 

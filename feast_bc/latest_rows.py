@@ -5,26 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from feast.data_source import DataSource
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
 from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.repo_config import RepoConfig
 
-from feast_bc.activation import NEVER, Instants, to_micros
+from feast_bc.align import RowNumbers, key_codes
 from feast_bc.errors import InvalidVectorsError
-from feast_bc.latest import TIMESTAMP, VECTOR, key_codes, micros
-from feast_bc.resolution import Winners
+from feast_bc.latest import TIMESTAMP, VECTOR
+from feast_bc.rule import Instants, to_micros
 from feast_bc.source_batches import SourceBatches
+from feast_bc.timestamps import to_instants
 from feast_bc.vectors import Mask
 
 # A small write batch is no reason to read in small steps.
 _READ_ROWS = 2**14
+
+
+VectorBatches: TypeAlias = Iterator[tuple[RowNumbers, pa.ChunkedArray]]
+"""Ascending row numbers, and their vectors as a list column."""
 
 
 class LatestRows(Protocol):
@@ -40,7 +44,7 @@ class LatestRows(Protocol):
     instants: Instants
     has_vector: Mask
 
-    def vectors(self, wanted: Mask, batch_rows: int) -> Iterator[tuple[Winners, pa.ChunkedArray]]:
+    def vectors(self, wanted: Mask, batch_rows: int) -> VectorBatches:
         """The vectors of some rows.
 
         Args:
@@ -48,7 +52,7 @@ class LatestRows(Protocol):
             batch_rows: how many rows to hand out at once, at most.
 
         Yields:
-            `(rows, column)`: ascending row numbers, and their vectors as a list column.
+            `(rows, column)`: row numbers, and their vectors.
         """
 
 
@@ -61,11 +65,11 @@ class PulledRows:
 
     def __init__(self, table: pa.Table) -> None:
         self.keys = table.drop_columns([VECTOR, TIMESTAMP])
-        self.instants = micros(table[TIMESTAMP])
+        self.instants = to_instants(table[TIMESTAMP])
         self.has_vector: Mask = np.asarray(table[VECTOR].is_valid())
         self._vectors = table[VECTOR]
 
-    def vectors(self, wanted: Mask, batch_rows: int) -> Iterator[tuple[Winners, pa.ChunkedArray]]:
+    def vectors(self, wanted: Mask, batch_rows: int) -> VectorBatches:
         rows = np.flatnonzero(wanted)
         for start in range(0, len(rows), batch_rows):
             part = rows[start : start + batch_rows]
@@ -111,8 +115,8 @@ class StreamedRows:
             columns[VECTOR] = batch.columns[-1].is_valid() if validity else _true(len(batch))
             held.append(pa.table(columns))
         table = pa.concat_tables(held) if held else pa.table({n: [] for n in [*names, VECTOR]})
-        instants = _instants(table[source.timestamp_field])
-        created_at = _instants(table[created]) if created else instants
+        instants = to_instants(table[source.timestamp_field])
+        created_at = to_instants(table[created]) if created else instants
         in_window = np.asarray(table[source.timestamp_field].is_valid())
         in_window &= instants <= to_micros(end)
         self._rows = _latest(table.select(join_keys), instants, created_at, in_window)
@@ -120,7 +124,7 @@ class StreamedRows:
         self.instants = instants[self._rows]
         self.has_vector: Mask = np.asarray(table[VECTOR])[self._rows]
 
-    def vectors(self, wanted: Mask, batch_rows: int) -> Iterator[tuple[Winners, pa.ChunkedArray]]:
+    def vectors(self, wanted: Mask, batch_rows: int) -> VectorBatches:
         """As `LatestRows.vectors`.
 
         Raises:
@@ -142,9 +146,9 @@ class StreamedRows:
         if len(rows) and rows[-1] >= start:
             self._changed()
 
-    def _check_unchanged(self, taken: pa.RecordBatch, rows: Winners) -> None:
+    def _check_unchanged(self, taken: pa.RecordBatch, rows: RowNumbers) -> None:
         keys = pa.Table.from_batches([taken]).select(self._columns[:-1])
-        instants = _instants(pa.chunked_array([taken.column(len(self._columns))]))
+        instants = to_instants(pa.chunked_array([taken.column(len(self._columns))]))
         same = keys.equals(self.keys.take(pa.array(rows)))
         if not same or not np.array_equal(instants, self.instants[rows]):
             self._changed()
@@ -193,7 +197,7 @@ def _streams(store: OfflineStore, source: DataSource, config: RepoConfig) -> boo
     )
 
 
-def _latest(keys: pa.Table, instants: Instants, created: Instants, in_window: Mask) -> Winners:
+def _latest(keys: pa.Table, instants: Instants, created: Instants, in_window: Mask) -> RowNumbers:
     """Per entity the row with the newest timestamp, then the newest creation, in row order."""
     rows = np.flatnonzero(in_window)
     codes = key_codes(keys)[rows]
@@ -201,16 +205,6 @@ def _latest(keys: pa.Table, instants: Instants, created: Instants, in_window: Ma
     codes = codes[order]
     last = np.append(codes[1:] != codes[:-1], True) if len(codes) else np.zeros(0, bool)
     return np.sort(rows[order[last]])
-
-
-def _instants(column: pa.ChunkedArray) -> Instants:
-    """Timestamps in microseconds; null is older than everything."""
-    if not pa.types.is_timestamp(column.type):
-        column = pc.cast(column, pa.timestamp("us"))
-    valid = np.asarray(column.is_valid())
-    instants = np.full(len(column), NEVER, np.int64)
-    instants[valid] = micros(column.drop_null())
-    return instants
 
 
 def _true(count: int) -> pa.Array:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 from feast import FeatureView
@@ -22,7 +21,6 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.utils import compute_non_entity_date_range
 
-from feast_bc.activation import active_at, to_micros
 from feast_bc.historical import (
     EVENT_TIMESTAMP,
     HistoricalRetrieval,
@@ -30,6 +28,7 @@ from feast_bc.historical import (
 )
 from feast_bc.latest import TIMESTAMP, VECTOR, changed_values
 from feast_bc.retrieval_job import BackwardCompatibleRetrievalJob
+from feast_bc.rule import to_micros
 from feast_bc.source import BackwardCompatibleSource
 from feast_bc.versions import EmbeddingVersion
 
@@ -276,12 +275,8 @@ def _sources(view: FeatureView, instant: datetime) -> list[tuple[DataSource, str
     source = view.batch_source
     if not isinstance(source, BackwardCompatibleSource):
         return [(source, view.features[0].name)]
-    at = np.array([to_micros(instant)])
-    return [
-        (member.source, member.feature)
-        for member in source.members
-        if member.version == source.version or active_at(member.activations, at).any()
-    ]
+    members = map(source.member, source.plan.counting(to_micros(instant)))
+    return [(member.source, member.feature) for member in members]
 
 
 def _is_version_view(view: FeatureView) -> bool:

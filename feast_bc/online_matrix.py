@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -14,9 +14,9 @@ from feast_bc.entity_ids import join_keys
 from feast_bc.errors import ProviderError
 from feast_bc.on_read import resolve
 from feast_bc.readers import reader_for_table
+from feast_bc.reading import VALUES, Reading, Request, run, run_async
 from feast_bc.source import PROVIDER
 from feast_bc.store_reader import StoreReader
-from feast_bc.stored_rows import Plan, Request, Wanted, run, run_async
 from feast_bc.stored_views import is_on_read, version_source
 from feast_bc.vectors import Mask, Matrix
 
@@ -50,19 +50,22 @@ def online_vectors(store: FeatureStore, view: str, ids: Any) -> OnlineVectors:
         EntityKeyError: the ids do not fit the view's join keys.
         DimensionError, InvalidVectorsError: what is stored is not a vector of this view.
     """
-    reader, plan = _prepare(store, view, ids)
-    return run(plan, reader.read)
+    reader, reading = _prepare(store, view, ids)
+    return run(reading, reader.read)
 
 
 async def online_vectors_async(store: FeatureStore, view: str, ids: Any) -> OnlineVectors:
     """`online_vectors` without blocking the event loop, where the online store can."""
-    reader, plan = _prepare(store, view, ids)
-    return await run_async(plan, reader.read_async)
+    reader, reading = _prepare(store, view, ids)
+    return await run_async(reading, reader.read_async)
 
 
-def _prepare(store: FeatureStore, name: str, ids: Any) -> tuple[StoreReader, Plan[OnlineVectors]]:
+_Prepared: TypeAlias = tuple[StoreReader, Reading[OnlineVectors]]
+
+
+def _prepare(store: FeatureStore, name: str, ids: Any) -> _Prepared:
     view = _version_view(store, name)
-    online_store = store._get_provider().online_store
+    online_store = store.provider.online_store
     if online_store is None:
         raise ProviderError(
             f"{name!r} cannot be read: feature_store.yaml names no online_store. Add one, and "
@@ -80,16 +83,16 @@ def _prepare(store: FeatureStore, name: str, ids: Any) -> tuple[StoreReader, Pla
     return reader, _materialized(view)
 
 
-def _on_read(view: FeatureView, count: int) -> Plan[OnlineVectors]:
-    found = yield from resolve(view.batch_source, count, clock.now(), instants=False)
+def _on_read(view: FeatureView, count: int) -> Reading[OnlineVectors]:
+    found = yield from resolve(view.batch_source, count, clock.now())
     return OnlineVectors(found.vectors, found.present)
 
 
-def _materialized(view: FeatureView) -> Plan[OnlineVectors]:
-    (rows,) = yield Request((Wanted(None),), instants=False)
+def _materialized(view: FeatureView) -> Reading[OnlineVectors]:
+    (stored,) = yield Request((VALUES,))
     (feature,) = view.features
     vectors, present = decode(
-        rows.values, view.batch_source.dim, of=f"{view.name}:{feature.name} in the online store"
+        stored, view.batch_source.dim, of=f"{view.name}:{feature.name} in the online store"
     )
     if not present.all():
         vectors[~present] = np.nan
@@ -102,6 +105,7 @@ _VIEWS: WeakKeyDictionary[FeatureStore, tuple[object, dict[str, FeatureView]]] =
 
 def _version_view(store: FeatureStore, name: str) -> FeatureView:
     registry: Any = store.registry
+    # Read before the look-up: another thread may refresh the registry meanwhile.
     created = getattr(registry, "cached_registry_proto_created", None)
     if created is not None and registry.is_cache_valid():
         known, views = _VIEWS.get(store, (None, {}))
@@ -114,7 +118,6 @@ def _version_view(store: FeatureStore, name: str) -> FeatureView:
             f"{type(view.batch_source).__name__}. Pass the name of a versioned embedding's view, "
             "or use store.get_online_features."
         )
-    created = getattr(registry, "cached_registry_proto_created", None)
     if created is not None:
         known, views = _VIEWS.get(store, (None, {}))
         _VIEWS[store] = (created, {**(views if known == created else {}), name: view})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from feast import Entity, FeatureStore, FeatureView
+from feast import Entity, FeatureService, FeatureStore, FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
+from feast.infra.registry.base_registry import BaseRegistry
+from feast.online_response import OnlineResponse
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey as EntityKeyProto
 from feast.repo_config import RepoConfig
 
@@ -15,13 +17,16 @@ from feast_bc.errors import ProviderError
 from feast_bc.feast_rows import Row, feast_rows
 from feast_bc.on_read import resolve
 from feast_bc.readers import is_redis, reader_for
-from feast_bc.source import native_name
-from feast_bc.stored_rows import run, run_async
-from feast_bc.stored_views import is_on_read, native_view, version_source, views_to_write
+from feast_bc.reading import run, run_async
+from feast_bc.rule import NOTHING
+from feast_bc.stored_views import is_on_read, stored_views, version_source
+from feast_bc.written_views import WrittenViews
 
 
 class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
     """Mixed into an online store class by `on_read_capable`; `super()` is that store."""
+
+    _feature_store: FeatureStore | None = None
 
     def online_read(
         self,
@@ -32,8 +37,9 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
     ) -> list[Row]:
         if not is_on_read(table):
             return super().online_read(config, table, entity_keys, requested_features)  # type: ignore[no-any-return]
-        plan = resolve(table.batch_source, len(entity_keys), clock.now())
-        return feast_rows(self, table, run(plan, reader_for(self, config, table, entity_keys).read))
+        reading = resolve(table.batch_source, len(entity_keys), clock.now())
+        read = reader_for(self, config, table, entity_keys).read
+        return feast_rows(self, table, run(reading, read))
 
     async def online_read_async(
         self,
@@ -46,9 +52,9 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
             return await super().online_read_async(  # type: ignore[no-any-return]
                 config, table, entity_keys, requested_features
             )
-        plan = resolve(table.batch_source, len(entity_keys), clock.now())
+        reading = resolve(table.batch_source, len(entity_keys), clock.now())
         read = reader_for(self, config, table, entity_keys).read_async
-        return feast_rows(self, table, await run_async(plan, read))
+        return feast_rows(self, table, await run_async(reading, read))
 
     def _read_features_per_fv(self, config: RepoConfig, grouped_refs: Any, *rest: Any) -> None:
         if not any(is_on_read(view) for view, _ in grouped_refs):
@@ -73,6 +79,45 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
         else:
             await OnlineStore._read_features_per_fv_async(self, config, grouped_refs, *rest)
 
+    def get_online_features(
+        self,
+        config: RepoConfig,
+        features: list[str] | FeatureService,
+        entity_rows: Any,
+        registry: BaseRegistry,
+        project: str,
+        *rest: Any,
+        **options: Any,
+    ) -> OnlineResponse:
+        _check_not_precomputed(features, registry, project)
+        return super().get_online_features(
+            config, features, entity_rows, registry, project, *rest, **options
+        )
+
+    async def get_online_features_async(
+        self,
+        config: RepoConfig,
+        features: list[str] | FeatureService,
+        entity_rows: Any,
+        registry: BaseRegistry,
+        project: str,
+        *rest: Any,
+        **options: Any,
+    ) -> OnlineResponse:
+        _check_not_precomputed(features, registry, project)
+        return await super().get_online_features_async(
+            config, features, entity_rows, registry, project, *rest, **options
+        )
+
+    def write_precomputed_vector(
+        self, config: RepoConfig, feature_service_name: str, project: str, *rest: Any, **more: Any
+    ) -> None:
+        if self._feature_store is None:
+            self._feature_store = FeatureStore(config=config)
+        service = self._feature_store.get_feature_service(feature_service_name, allow_cache=True)
+        _check_not_precomputed(service, self._feature_store.registry, project)
+        super().write_precomputed_vector(config, feature_service_name, project, *rest, **more)
+
     def update(
         self,
         config: RepoConfig,
@@ -82,23 +127,36 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
         entities_to_keep: Sequence[Entity],
         partial: bool,
     ) -> None:
+        abandoned, families = _abandoned(config, tables_to_delete, tables_to_keep)
         super().update(
             config=config,
-            tables_to_delete=[
-                *tables_to_delete,
-                *_abandoned(config, tables_to_delete, tables_to_keep),
-            ],
-            tables_to_keep=[stored for view in tables_to_keep for stored in views_to_write(view)],
+            tables_to_delete=_distinct([*tables_to_delete, *abandoned]),
+            tables_to_keep=_distinct(s for view in tables_to_keep for s in stored_views(view)),
             entities_to_delete=entities_to_delete,
             entities_to_keep=entities_to_keep,
             partial=partial,
         )
+        # What was dropped has to be written anew if it comes back.
+        for view in families:
+            WrittenViews(self, config, view).write(abandoned, [NOTHING] * len(abandoned))
+
+    def drop(self, config: RepoConfig, view: FeatureView, stored: Sequence[FeatureView]) -> None:
+        """Delete some of what stands for the family of a version view."""
+        super().update(
+            config=config,
+            tables_to_delete=stored,
+            tables_to_keep=[],
+            entities_to_delete=[],
+            entities_to_keep=[],
+            partial=True,
+        )
+        WrittenViews(self, config, view).write(stored, [NOTHING] * len(stored))
 
     def teardown(
         self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]
     ) -> None:
-        natives = [stored for view in tables if is_on_read(view) for stored in _natives(view)]
-        super().teardown(config, [*tables, *natives], entities)
+        stored = [*tables, *(stored for view in tables for stored in stored_views(view))]
+        super().teardown(config, _distinct(stored), entities)
 
     def retrieve_online_documents(
         self, config: RepoConfig, table: FeatureView, *args: Any, **kwargs: Any
@@ -127,32 +185,68 @@ def on_read_capable(inner: type[OnlineStore]) -> type[OnlineStore]:
     return type(f"BackwardCompatible{inner.__name__}", (BackwardCompatibleOnlineStore, inner), {})
 
 
+def knows_version_views(store: OnlineStore | None) -> bool:
+    """Whether a store is one of `on_read_capable`: not a client of a feature server."""
+    return isinstance(store, BackwardCompatibleOnlineStore)
+
+
 def _make(inner: type[OnlineStore]) -> OnlineStore:
     return on_read_capable(inner)()
 
 
-def _natives(view: FeatureView) -> list[FeatureView]:
-    """The native views of all versions that may give the view's values."""
-    return [native_view(view, member.version) for member in view.batch_source.members]
+def _distinct(views: Iterable[FeatureView]) -> list[FeatureView]:
+    """The views, each name once."""
+    return list({view.name: view for view in views}.values())
 
 
 def _abandoned(
     config: RepoConfig, deleted: Sequence[FeatureView], kept: Sequence[FeatureView]
-) -> list[FeatureView]:
-    """The native views of deleted version views that no remaining view needs."""
-    natives = {
-        native.name: native for view in deleted if is_on_read(view) for native in _natives(view)
-    }
-    if not natives:
-        return []
+) -> tuple[list[FeatureView], list[FeatureView]]:
+    """What stands in the store for deleted version views and for no remaining one.
+
+    Returns:
+        `(abandoned, families)`: the stored views, and one remaining view of each embedding that
+        loses some.
+    """
     gone = {view.name for view in deleted}
-    registered = FeatureStore(config=config).list_feature_views()
-    for view in [*kept, *registered]:
+    stored = {
+        each.name: each
+        for view in deleted
+        if version_source(view) is not None
+        for each in stored_views(view)
+    }
+    embeddings = {s.embedding for view in deleted if (s := version_source(view)) is not None}
+    if not stored:
+        return [], []
+    families = {}
+    for view in [*FeatureStore(config=config).list_feature_views(), *kept]:
         source = version_source(view)
-        if source is not None and source.on_read and view.name not in gone:
-            for member in source.members:
-                natives.pop(native_name(source.embedding, member.version), None)
-    return list(natives.values())
+        if source is not None and view.name not in gone:
+            for needed in stored_views(view):
+                stored.pop(needed.name, None)
+            families[source.embedding] = view
+    return list(stored.values()), [families[name] for name in embeddings & set(families)]
+
+
+def _check_not_precomputed(
+    features: list[str] | FeatureService, registry: BaseRegistry, project: str
+) -> None:
+    """Refuse feature services whose answers Feast keeps beside the values.
+
+    It works them out anew after a push to one view, not for the other views that the push reaches,
+    and not when a version is activated or rolled back.
+    """
+    if not isinstance(features, FeatureService) or not features.precompute_online:
+        return
+    for projection in features.feature_view_projections:
+        view = registry.get_any_feature_view(projection.name, project, allow_cache=True)
+        if version_source(view) is not None:
+            raise ProviderError(
+                f"Feature service {features.name!r} has precompute_online=True and contains the "
+                f"version view {projection.name!r}, whose values change without Feast's notice: "
+                "by a push to another version, or when one is activated or rolled back. Set "
+                "precompute_online=False and apply again."
+            )
 
 
 def _check_searchable(view: FeatureView) -> None:

@@ -1,4 +1,4 @@
-"""Writing whole columns of vectors to an online store."""
+"""Writing whole columns of vectors, and of states, to an online store."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.repo_config import RepoConfig
 
-from feast_bc.activation import Instants
-from feast_bc.encoding import NULL, encode
+from feast_bc.encoding import NULL, Bytes, encode
 from feast_bc.entity_keys import entity_key_protos, key_types
-from feast_bc.resolution import Winners
+from feast_bc.rule import Instants, Winners
 from feast_bc.vectors import Matrix
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - Feast hands stores naive UTC datetimes
@@ -30,13 +29,14 @@ class ViewValues:
         view: the feature view; it has one feature.
         rows: int64 of shape `(m,)`, ascending: which of the batch's entities get a value.
         instants: shape `(m,)`, the values' event timestamps in microseconds.
-        vectors: float32 of shape `(m, dim)`, or None: all of them are null.
+        stored: vectors, float32 of shape `(m, dim)`; bytes, uint8 of shape `(m, width)`; or None:
+            all of them are null.
     """
 
     view: FeatureView
     rows: Winners
     instants: Instants
-    vectors: Matrix | None
+    stored: Matrix | Bytes | None
 
     @property
     def feature(self) -> str:
@@ -45,18 +45,18 @@ class ViewValues:
 
     def encoded(self) -> list[bytes]:
         """The `m` values as Feast stores them."""
-        return [NULL] * len(self.rows) if self.vectors is None else encode(self.vectors)
+        return [NULL] * len(self.rows) if self.stored is None else encode(self.stored)
 
 
 class OnlineWriter(Protocol):
-    """Writes one batch of entities; what it stores is what Feast would store."""
+    """Writes one batch of entities, over whatever stands there, in Feast's own format."""
 
     def write(self, keys: pa.Table, values: Sequence[ViewValues]) -> None:
         """Write some views' values of a batch.
 
         Args:
             keys: the entities' join keys, `n` distinct rows.
-            values: per view what to write.
+            values: per view what to write, in this order where a store takes views one by one.
         """
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from feast import Entity, FeatureStore, FeatureView
 from feast.base_feature_view import BaseFeatureView
 from feast.data_source import DataSource
+from feast.errors import FeatureViewNotFoundException
 from feast.infra.compute_engines.base import ComputeEngine
 from feast.infra.infra_object import Infra
 from feast.infra.offline_stores.offline_store import OfflineStore
@@ -22,11 +23,11 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.compute_engine import BackwardCompatibleComputeEngine
 from feast_bc.errors import NameCollisionError
-from feast_bc.fresh_vectors import write_fresh
 from feast_bc.offline_store import backward_compatible
-from feast_bc.online_store import on_read_capable
+from feast_bc.online_store import knows_version_views, on_read_capable
+from feast_bc.push import push_vectors
 from feast_bc.source import BackwardCompatibleSource
-from feast_bc.stored_views import version_source
+from feast_bc.stored_views import stored_views, version_source
 
 
 class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
@@ -38,6 +39,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
     _offline_store: OfflineStore | None
     _online_store: OnlineStore | None
     _batch_engine: ComputeEngine | None
+    _feature_store: FeatureStore | None = None
 
     @property
     def offline_store(self) -> OfflineStore:
@@ -65,10 +67,12 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
     def ingest_df(
         self, feature_view: FeatureView, df: pd.DataFrame, field_mapping: Any = None
     ) -> None:
-        if version_source(feature_view) is None:
+        store = self.online_store
+        # A client of a feature server hands the rows on: the server's provider does the rest.
+        if version_source(feature_view) is None or not knows_version_views(store):
             super().ingest_df(feature_view, df, field_mapping)
-        elif self.online_store is not None:
-            write_fresh(self.online_store, self.repo_config, feature_view, df)
+        else:
+            push_vectors(store, self.repo_config, feature_view, df, self._applied_view)
 
     async def ingest_df_async(
         self, feature_view: FeatureView, df: pd.DataFrame, field_mapping: Any = None
@@ -94,9 +98,8 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         super().validate_data_source(config, data_source)
 
     def plan_infra(self, config: RepoConfig, desired_registry_proto: RegistryProto) -> Infra:
-        if _versions_views(config):
-            views = [FeatureView.from_proto(v) for v in desired_registry_proto.feature_views]
-            check_names(_version_view_names(views), [view.name for view in views])
+        views = [FeatureView.from_proto(v) for v in desired_registry_proto.feature_views]
+        self._check_names(views)
         return super().plan_infra(config, desired_registry_proto)
 
     def update_infra(
@@ -108,9 +111,8 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         entities_to_keep: Sequence[Entity],
         partial: bool,
     ) -> None:
-        if _versions_views(self.repo_config):
-            views = [*self._registered_views(), *tables_to_keep]
-            check_names(_version_view_names(views), [view.name for view in views])
+        self._check_names([*self._registered_views(), *tables_to_keep])
+        self._feature_store = None  # the registry changes
         super().update_infra(
             project,
             tables_to_delete,
@@ -119,6 +121,22 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             entities_to_keep,
             partial,
         )
+
+    def _applied_view(self, name: str) -> FeatureView | None:
+        """A feature view of the registry, as far as Feast's cache of it is up to date."""
+        if self._feature_store is None:
+            self._feature_store = FeatureStore(config=self.repo_config)
+        try:
+            return self._feature_store.get_feature_view(name, allow_registry_cache=True)
+        except FeatureViewNotFoundException:
+            return None
+
+    def _check_names(self, views: Sequence[BaseFeatureView]) -> None:
+        names = [view.name for view in views]
+        versions = [view for view in views if version_source(view) is not None]
+        check_reserved_names(versions, names)
+        if _versions_views(self.repo_config):
+            check_names([view.name for view in versions], names)
 
     def _registered_views(self) -> list[BaseFeatureView]:
         return list(FeatureStore(config=self.repo_config).list_all_feature_views())
@@ -145,13 +163,21 @@ def check_names(version_views: Iterable[str], all_views: Iterable[str]) -> None:
             )
 
 
+def check_reserved_names(version_views: Iterable[FeatureView], all_views: Iterable[str]) -> None:
+    """Refuse a plain view that would share its storage name with something of an embedding's.
+
+    Raises:
+        NameCollisionError: such a view exists.
+    """
+    names = set(all_views)
+    for view in version_views:
+        for stored in stored_views(view):
+            if stored.name != view.name and stored.name in names:
+                raise NameCollisionError(
+                    f"Feature view {stored.name!r} has the name under which version view "
+                    f"{view.name!r} keeps what it needs in the online store. Rename one of them."
+                )
+
+
 def _versions_views(config: RepoConfig) -> bool:
     return bool(config.registry.enable_online_feature_view_versioning)
-
-
-def _version_view_names(views: Iterable[BaseFeatureView]) -> list[str]:
-    return [
-        view.name
-        for view in views
-        if isinstance(getattr(view, "batch_source", None), BackwardCompatibleSource)
-    ]

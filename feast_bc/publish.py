@@ -12,6 +12,7 @@ from feast.repo_config import RepoConfig
 from feast_bc.alignment_report import AlignmentReport, alignment_report
 from feast_bc.artifact import load_artifact
 from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.catalog_change import CatalogChange
 from feast_bc.errors import (
     CatalogError,
     ChainGapError,
@@ -40,7 +41,7 @@ def publish_version(
     metrics: Mapping[str, Any] | None = None,
     config: RepoConfig | None = None,
     stages: Stages | None = None,
-) -> PublishedVersion:
+) -> CatalogChange:
     """Check every native vector of version k, measure B_k, and publish.
 
     The alignment with every older version is stored in the manifest, under
@@ -63,9 +64,10 @@ def publish_version(
         VersionConflictError, ChainGapError, DirectionError, CatalogError: as
             `EmbeddingCatalog.publish`. In every case nothing was published.
     """
-    older = _older(catalog, embedding, version)
+    known = _known(catalog, embedding)
+    older = known[:version]
     transform, holdout, kept = _load(embedding, version, artifact)
-    chains = _chains(catalog, embedding, transform, older)
+    chains = _chains(embedding, transform, older)
     keys = join_keys or (older[0].manifest.join_keys if older else None)
     if not keys:
         raise CatalogError(
@@ -95,13 +97,14 @@ def publish_version(
         feature=feature,
         holdout=holdout,
         metrics=kept,
+        known=known,
     )
 
 
-def _older(catalog: EmbeddingCatalog, embedding: str, version: int) -> list[PublishedVersion]:
-    """Versions 0, ..., k-1, or as many of them as there are."""
+def _known(catalog: EmbeddingCatalog, embedding: str) -> list[PublishedVersion]:
+    """All versions that there are."""
     try:
-        return catalog.published(embedding)[:version]
+        return catalog.published(embedding)
     except UnknownVersionError:
         return []
 
@@ -131,7 +134,6 @@ def _load(
 
 
 def _chains(
-    catalog: EmbeddingCatalog,
     embedding: str,
     transform: BackwardTransform | None,
     older: Sequence[PublishedVersion],
@@ -146,8 +148,9 @@ def _chains(
             f"{', '.join(str(v.version) for v in older) or 'none'}."
         )
     chains = [transform]
-    for j in range(k - 2, -1, -1):
-        chains.append(compose([chains[-1], catalog.transform(embedding, j + 1)]))
+    for published in reversed(older):
+        if published.transform is not None:
+            chains.append(compose([chains[-1], published.transform.load()]))
     return chains
 
 

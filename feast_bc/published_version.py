@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from feast_bc.activation import Activation
 from feast_bc.artifact import TransformRef
+from feast_bc.errors import UnknownVersionError
 from feast_bc.event_log import Event
 from feast_bc.manifest import Manifest
+from feast_bc.rule import Activation
 from feast_bc.versions import EmbeddingVersion
 
 
@@ -47,6 +49,7 @@ class PublishedVersion:
             transform=self.transform,
             activations=self.activations,
             retired=self.retired,
+            manifest_sha256=self.sha256,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -64,3 +67,17 @@ class PublishedVersion:
             "retired": self.retired,
             "events": [event.to_json() for event in self.events],
         }
+
+
+def pick(published: Sequence[PublishedVersion], version: int) -> PublishedVersion:
+    """One of an embedding's versions; `published` has all of them, version 0 first.
+
+    Raises:
+        UnknownVersionError: there is no such version.
+    """
+    if not 0 <= version < len(published):
+        raise UnknownVersionError(
+            f"{published[0].manifest.embedding} has no version {version}; published: "
+            f"{', '.join(str(p.version) for p in published)}."
+        )
+    return published[version]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from feast_bc.alignment_report import AlignmentReport
 from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.catalog_change import CatalogChange
 from feast_bc.errors import QualityGateError
-from feast_bc.published_version import PublishedVersion
+from feast_bc.event_log import State
+from feast_bc.published_version import PublishedVersion, pick
 
-MAX_RELATIVE_ERROR = 0.5
+MAX_CENTRED_ERROR = 0.5
+"""Three quarters of the variance explained. Held-out entities of the demo's data: maps trained with
+their model have .09 to .25, maps fitted afterwards .29 to .41, no map (NoBC) 1.9 to 2.9."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,12 @@ class QualityGate:
     that two versions share. An alignment that could not be measured does not pass.
 
     Attributes:
-        max_relative_error: ||z~ - z||_F / ||z||_F may be this at most.
+        max_centred_error: ||z~ - z||_F / ||z - mean(z)||_F may be this at most; the mean vector
+            alone has 1.
         min_cosine: the mean cosine must be this at least; None for no such threshold.
     """
 
-    max_relative_error: float = MAX_RELATIVE_ERROR
+    max_centred_error: float = MAX_CENTRED_ERROR
     min_cosine: float | None = None
 
     def measure(self, candidate: PublishedVersion, retired: Iterable[int] = ()) -> dict[str, Any]:
@@ -52,31 +57,23 @@ class QualityGate:
                 continue
             on, alignment = entry.decisive
             chain = f"{candidate.version} -> {entry.version}"
-            if alignment.relative_error is None or alignment.cosine is None:
+            if alignment.centred_error is None or alignment.cosine is None:
                 reasons.append(f"the alignment of {chain} is {entry.note or 'unknown'}")
             else:
                 where = f"{chain} on {alignment.entities} {on.replace('_', '-')} entities"
-                if alignment.relative_error > self.max_relative_error:
+                if alignment.centred_error > self.max_centred_error:
                     reasons.append(
-                        f"relative error {alignment.relative_error:.4f} of {where}, expected at "
-                        f"most {self.max_relative_error:g}"
+                        f"centred error {alignment.centred_error:.4f} of {where}, expected at "
+                        f"most {self.max_centred_error:g} (the mean vector alone has 1)"
                     )
                 if self.min_cosine is not None and alignment.cosine < self.min_cosine:
                     reasons.append(
                         f"cosine {alignment.cosine:.4f} of {where}, expected at least "
                         f"{self.min_cosine:g}"
                     )
-            measured.append(
-                {
-                    "version": entry.version,
-                    "on": on,
-                    "entities": alignment.entities,
-                    "relative_error": alignment.relative_error,
-                    "cosine": alignment.cosine,
-                }
-            )
+            measured.append({"version": entry.version, "on": on, **asdict(alignment)})
         return {
-            "max_relative_error": self.max_relative_error,
+            "max_centred_error": self.max_centred_error,
             "min_cosine": self.min_cosine,
             "measured": measured,
             "reasons": reasons,
@@ -88,14 +85,16 @@ def activate_version(
     catalog: EmbeddingCatalog,
     embedding: str,
     version: int,
-    active_from: datetime,
+    active_from: datetime | None = None,
     *,
     gate: QualityGate | None = None,
     force: bool = False,
-) -> PublishedVersion:
+) -> CatalogChange:
     """Activate a version if it passes the gate; with `force` also if it does not.
 
-    What the gate measured, and whether it was overridden, is kept in the activation event.
+    What the gate measured, and whether it was overridden, is kept in the activation event. A
+    version that is active already, as `EmbeddingCatalog.activate` understands it, is not measured
+    again.
 
     Args:
         catalog, embedding, version, active_from: as on `EmbeddingCatalog.activate`.
@@ -106,8 +105,11 @@ def activate_version(
         QualityGateError: the gate does not pass; nothing was changed.
         UnknownVersionError, CatalogError: as `EmbeddingCatalog.activate`.
     """
-    candidate = catalog.version(embedding, version)
-    retired = {older.version for older in catalog.published(embedding) if older.retired}
+    published = catalog.published(embedding)
+    candidate = pick(published, version)
+    if State({version: candidate.activations}).is_activated(version, active_from):
+        return CatalogChange(candidate, changed=False)
+    retired = {older.version for older in published if older.retired}
     verdict = (gate or QualityGate()).measure(candidate, retired)
     forced = force and not verdict["passed"]
     if version and not verdict["passed"] and not force:

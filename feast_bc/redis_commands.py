@@ -10,14 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from feast_bc.encoding import LITTLE_ENDIAN, NULL, encode, prefix
-from feast_bc.resolution import Winners
+from feast_bc.encoding import NULL, Bytes, encode, head_and_body
+from feast_bc.rule import Winners
 from feast_bc.vectors import Matrix
-
-Bytes = npt.NDArray[np.uint8]
 
 _ABSENT = -1
 # Of large vectors, this many commands are some megabytes.
@@ -33,7 +30,7 @@ class HashFields:
         rows: int64 of shape `(m,)`, ascending: which entities get values.
         timestamps: the distinct timestamps, serialized.
         timestamp_of: int64 of shape `(m,)`, which of them each entity gets.
-        vectors: float32 of shape `(m, dim)`, or None: all values are null.
+        stored: vectors of shape `(m, dim)`, bytes of shape `(m, width)`, or None: all are null.
     """
 
     timestamp_field: bytes
@@ -41,7 +38,7 @@ class HashFields:
     rows: Winners
     timestamps: Sequence[bytes]
     timestamp_of: Winners
-    vectors: Matrix | None
+    stored: Matrix | Bytes | None
 
 
 def hmget(keys: Sequence[bytes], fields: Sequence[bytes]) -> bytes:
@@ -93,7 +90,7 @@ def hset_arguments(
     """The same as `(key, [field, value, ...])` per entity, for clients that pack by themselves."""
     arguments: list[list[bytes]] = [[] for _ in keys]
     for each in fields:
-        stored = [NULL] * len(each.rows) if each.vectors is None else encode(each.vectors)
+        stored = [NULL] * len(each.rows) if each.stored is None else encode(each.stored)
         for row, of, value in zip(
             each.rows.tolist(), each.timestamp_of.tolist(), stored, strict=True
         ):
@@ -127,13 +124,12 @@ def _timestamps(each: HashFields, rows: Winners) -> Bytes:
 
 def _values(each: HashFields, rows: Winners) -> list[bytes | Bytes]:
     """The values of some entities as bulk strings, without a copy where they stand together."""
-    if each.vectors is None:
+    if each.stored is None:
         return [_bulk(NULL)]
     together = rows[-1] - rows[0] + 1 == len(rows)
-    vectors = each.vectors[rows[0] : rows[-1] + 1] if together else each.vectors[rows]
-    floats = np.ascontiguousarray(vectors, LITTLE_ENDIAN).view(np.uint8)
-    head = prefix(vectors.shape[1])
-    return [b"$%d\r\n%s" % (len(head) + floats.shape[1], head), floats, b"\r\n"]
+    some = each.stored[rows[0] : rows[-1] + 1] if together else each.stored[rows]
+    head, body = head_and_body(some)
+    return [b"$%d\r\n%s" % (len(head) + body.shape[1], head), body, b"\r\n"]
 
 
 def _bulk(text: bytes) -> bytes:

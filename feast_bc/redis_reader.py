@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 from feast import FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
-from google.protobuf.timestamp_pb2 import Timestamp
 from redis import Redis
 
-from feast_bc.activation import NEVER, Instants
+from feast_bc.reading import Column, Request, take
 from feast_bc.redis_commands import hmget
 from feast_bc.redis_exchange import Exchange
 from feast_bc.redis_fields import view_fields
 from feast_bc.store_reader import StoreReader
-from feast_bc.stored_rows import Request, StoredRows, take
 
 Commands = list[tuple[bytes, list[bytes]]]
 Replies = Sequence[Sequence["bytes | None"]]
@@ -34,34 +30,22 @@ class RedisReader(StoreReader):
         project = config.project.encode()
         super().__init__(store, config, view, [key + project for key in keys])
 
-    def read(self, request: Request) -> list[StoredRows]:
-        return self.rows(request, hash_fields(self.store, self.config, self.commands(request)))
+    def read(self, request: Request) -> list[Column]:
+        return columns(request, hash_fields(self.store, self.config, self.commands(request)))
 
-    async def read_async(self, request: Request) -> list[StoredRows]:
+    async def read_async(self, request: Request) -> list[Column]:
         replies = await hash_fields_async(self.store, self.config, self.commands(request))
-        return self.rows(request, replies)
+        return columns(request, replies)
 
     def commands(self, request: Request) -> Commands:
         """The key and fields of each HMGET."""
-        fields: list[bytes] = []
-        for wanted in request.wanted:
-            timestamp, value = view_fields(self.name(wanted), self.feature)
-            if request.instants or not wanted.value:
-                fields.append(timestamp)
-            if wanted.value:
-                fields.append(value)
+        fields = [view_fields(self.name(w), self.feature(w))[1] for w in request.wanted]
         return [(key, fields) for key in take(self.keys, request.positions)]
 
-    def rows(self, request: Request, replies: Replies) -> list[StoredRows]:
-        """The replies to `commands` as columns."""
-        nothing: tuple[bytes | None, ...] = (None,) * len(replies)
-        columns = iter(zip(*replies, strict=True) if replies else ())
-        rows = []
-        for wanted in request.wanted:
-            stamps = next(columns, ()) if request.instants or not wanted.value else nothing
-            values = next(columns, ()) if wanted.value else nothing
-            rows.append(StoredRows(values, partial(_instants, stamps)))
-        return rows
+
+def columns(request: Request, replies: Replies) -> list[Column]:
+    """The replies to `RedisReader.commands` as columns."""
+    return list(zip(*replies, strict=True)) if replies else [()] * len(request.wanted)
 
 
 def hash_fields(store: Any, config: RepoConfig, commands: Commands) -> Replies:
@@ -89,11 +73,3 @@ async def hash_fields_async(store: Any, config: RepoConfig, commands: Commands) 
             pipe.hmget(key, fields)
         replies: Replies = await pipe.execute()
     return replies
-
-
-def _instants(stamps: Sequence[bytes | None]) -> Instants:
-    """Stored timestamps in microseconds; many rows share one."""
-    micros = {
-        s: NEVER if s is None else Timestamp.FromString(s).ToMicroseconds() for s in set(stamps)
-    }
-    return np.array([micros[stamp] for stamp in stamps], np.int64)

@@ -18,7 +18,14 @@ from feast_bc import clock
 from feast_bc.entity_keys import serialized_entities
 from feast_bc.feast_rows import Row, feast_rows
 from feast_bc.on_read import resolve
-from feast_bc.redis_reader import Commands, RedisReader, Replies, hash_fields, hash_fields_async
+from feast_bc.redis_reader import (
+    Commands,
+    RedisReader,
+    Replies,
+    columns,
+    hash_fields,
+    hash_fields_async,
+)
 from feast_bc.stored_views import is_on_read
 
 Entities = Sequence[Mapping[str, ValueProto]]
@@ -112,12 +119,12 @@ def _on_read(
 ) -> Rounds:
     keys = serialized_entities(entities, config.entity_key_serialization_version)
     reader = RedisReader(store, config, view, list(keys))
-    plan = resolve(view.batch_source, len(entities), clock.now())
-    request = next(plan)
+    reading = resolve(view.batch_source, len(entities), clock.now())
+    request = next(reading)
     while True:
         replies = yield reader.commands(request)
         try:
-            request = plan.send(reader.rows(request, replies))
+            request = reading.send(columns(request, replies))
         except StopIteration as stop:
             return feast_rows(store, view, stop.value)
 

@@ -1,61 +1,20 @@
-"""The one rule, for whole columns.
-
-At any time t, view j's value for an entity is taken from the newest version k >= j that is active
-at t and has a native row for that entity at or before t (within the TTL), transformed k -> j.
-Version j itself is always active for its own view. No such row: null, never zeros.
-"""
+"""A view's vectors, given which version's native row gives each of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from feast_bc.activation import Instants, active_at
 from feast_bc.joined_rows import JoinedRows, RowNumbers
+from feast_bc.rule import NONE, Winners
 from feast_bc.source import BackwardCompatibleSource
-from feast_bc.vectors import VECTOR_TYPE, Mask, Matrix, from_matrix
+from feast_bc.vectors import VECTOR_TYPE, Matrix, from_matrix
 from feast_bc.versions import EmbeddingVersion
-
-NONE = -1
-"""The winner's number where no version has a usable row."""
 
 # Bounds the memory of one step: 64 Mi float32 are 256 MiB.
 _FLOATS_PER_STEP = 2**26
-
-Winners = npt.NDArray[np.int64]
-
-
-def winners(
-    source: BackwardCompatibleSource, instants: Instants, usable: Mapping[int, Mask]
-) -> Winners:
-    """Which version's native row gives each value.
-
-    Args:
-        source: the view's source.
-        instants: shape `(n,)`, the time t of each row, in microseconds.
-        usable: per version k >= j a mask of shape `(n,)`: a native row of k exists at or before
-            t, within the TTL. Versions left out have none.
-
-    Returns:
-        int64 of shape `(n,)`: the winning version, or NONE.
-    """
-    winner = np.full(instants.shape, NONE, np.int64)
-    for member in source.members:  # oldest first: a newer usable version overwrites
-        if member.version in usable:
-            winner[usable[member.version] & counting(source, member, instants)] = member.version
-    return winner
-
-
-def counting(
-    source: BackwardCompatibleSource, member: EmbeddingVersion, instants: Instants
-) -> Mask:
-    """At which instants a version may give the view's value: j always, k > j while active."""
-    if member.version == source.version:
-        return np.ones(instants.shape, bool)
-    return active_at(member.activations, instants)
 
 
 def values(
@@ -67,7 +26,7 @@ def values(
 
     Args:
         source: the view's source.
-        winner: shape `(n,)`, from `winners`.
+        winner: shape `(n,)`, from `feast_bc.rule.Plan.winners`.
         columns: per version a list column of length `n` with its native vectors.
 
     Returns:
@@ -109,7 +68,7 @@ def view_values(
 
     Args:
         source: the view's source.
-        winner: shape `(n,)`, from `winners`.
+        winner: shape `(n,)`, from `feast_bc.rule.Plan.winners`.
         natives: per version its native rows, loaded for the joined rows it wins.
 
     Returns:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from feast import type_map
@@ -13,13 +15,12 @@ from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.repo_config import RepoConfig
 from feast.value_type import ValueType
 
-from feast_bc.activation import NEVER, Activation, to_micros
 from feast_bc.artifact import SCHEMA_VERSION, TransformRef, check_schema
 from feast_bc.chain import load_chain
 from feast_bc.data_source_json import source_from_json, source_to_json
 from feast_bc.errors import CatalogError, ProviderError
+from feast_bc.rule import Activation, Member, Plan
 from feast_bc.serving import MATERIALIZED, ON_READ, Serving, check_serving
-from feast_bc.standing import Standing
 from feast_bc.transforms import BackwardTransform
 from feast_bc.versions import EmbeddingVersion
 
@@ -69,7 +70,6 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         self.older = tuple(older)
         self.ttl = ttl or None
         self.serving = check_serving(serving)
-        self._standing = Standing.at(self.members, NEVER)
         self._chains: dict[int, BackwardTransform] = {}
 
     @property
@@ -92,6 +92,10 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         """The versions k > j."""
         return self.members[1:]
 
+    def member(self, version: int) -> EmbeddingVersion:
+        """Version k >= j."""
+        return self.members[version - self.version]
+
     def chain_from(self, version: int) -> BackwardTransform:
         """The folded transformation from `version` k > j to j, loaded and verified.
 
@@ -106,25 +110,22 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             self._chains[version] = chain
         return chain
 
-    def standing(self, now: int) -> Standing:
-        """Which versions count at an instant (microseconds)."""
-        if not self._standing.holds_at(now):
-            self._standing = Standing.at(self.members, now)
-        return self._standing
+    @cached_property
+    def plan(self) -> Plan:
+        """What the rule knows of the view."""
+        micros = None if self.ttl is None else self.ttl // timedelta(microseconds=1)
+        members = (Member(m.version, m.digest, m.activations) for m in self.members)
+        return Plan(tuple(members), micros)
 
-    def applied_at(self, until: int) -> int:
-        """When the registry learned of the plan, or `until` if it was later (microseconds).
-
-        Until then rows were written under the older plan. NEVER if the source is in no registry.
-        """
-        if self.last_updated_timestamp is None:
-            return NEVER
-        return min(to_micros(self.last_updated_timestamp), until)
+    @cached_property
+    def digests(self) -> tuple[int, ...]:
+        """Per version of the family the number that `feast_bc.rule.State` knows it by."""
+        return tuple(int(m.digest[:8], 16) for m in (*self.older, *self.members))
 
     def of_version(self, version: int) -> BackwardCompatibleSource:
         """The source of another version's view of the same versioned embedding."""
         versions = (*self.older, *self.members)
-        source = BackwardCompatibleSource(
+        return BackwardCompatibleSource(
             name=view_name(self.embedding, version),
             embedding=self.embedding,
             members=versions[version:],
@@ -133,8 +134,6 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             serving=self.serving,
             timestamp_field=self.timestamp_field,
         )
-        source.last_updated_timestamp = self.last_updated_timestamp
-        return source
 
     def with_serving(self, serving: Serving) -> BackwardCompatibleSource:
         """The same source with another serving."""
@@ -144,21 +143,19 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
 
     def native(self, version: int) -> BackwardCompatibleSource:
         """A source with the native vectors of one version >= j and nothing else, at any age."""
-        (member,) = (m for m in self.members if m.version == version)
-        source = BackwardCompatibleSource(
+        return BackwardCompatibleSource(
             name=native_name(self.embedding, version),
             embedding=self.embedding,
-            members=[member],
+            members=[replace(self.member(version), activations=())],
+            older=(*self.older, *self.members[: version - self.version]),
             timestamp_field=self.timestamp_field,
         )
-        source.last_updated_timestamp = self.last_updated_timestamp
-        return source
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, BackwardCompatibleSource)
             and super().__eq__(other)
-            and self._plan() == other._plan()
+            and self._message() == other._message()
         )
 
     def __hash__(self) -> int:
@@ -167,7 +164,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
     def source_type(self) -> DataSourceProto.SourceType.ValueType:
         return DataSourceProto.CUSTOM_SOURCE
 
-    def _plan(self) -> dict[str, Any]:
+    def _message(self) -> dict[str, Any]:
         return {
             "schema_version": SCHEMA_VERSION,
             "embedding": self.embedding,
@@ -187,7 +184,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             tags=self.tags,
             owner=self.owner,
         )
-        proto.custom_options.configuration = json.dumps(self._plan()).encode()
+        proto.custom_options.configuration = json.dumps(self._message()).encode()
         return proto
 
     @staticmethod
@@ -257,6 +254,14 @@ def native_name(embedding: str, version: int) -> str:
     return f"{view_name(embedding, version)}_native"
 
 
+def state_name(embedding: str, serving: Serving) -> str:
+    """Under which name the states of a versioned embedding's entities stand in the online store.
+
+    Each serving has its own: the two may stand beside one another.
+    """
+    return f"{embedding}_state" if serving == MATERIALIZED else f"{embedding}_native_state"
+
+
 def _member_to_json(member: EmbeddingVersion) -> dict[str, Any]:
     return {
         "version": member.version,
@@ -269,6 +274,7 @@ def _member_to_json(member: EmbeddingVersion) -> dict[str, Any]:
             for activation in member.activations
         ],
         "retired": member.retired,
+        "manifest_sha256": member.manifest_sha256,
     }
 
 
@@ -287,4 +293,5 @@ def _member_from_json(message: dict[str, Any], *, of: str) -> EmbeddingVersion:
             for pair in message["activations"]
         ),
         retired=message.get("retired", False),
+        manifest_sha256=message.get("manifest_sha256", ""),
     )

@@ -15,9 +15,9 @@ from feast.infra.online_stores.sqlite import (
 )
 from feast.repo_config import RepoConfig
 
-from feast_bc.activation import Instants
 from feast_bc.entity_keys import key_types, serialized_keys
 from feast_bc.online_writer import ViewValues, naive_utc
+from feast_bc.rule import Instants
 
 # Feast's own statement. A feature without a text or a creation timestamp leaves those null.
 _UPSERT = """

@@ -1,22 +1,20 @@
-"""Reading vectors from any online store through Feast's own `online_read`."""
+"""Reading stored bytes from any online store through Feast's own `online_read`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
-import numpy as np
 from feast import FeatureView
 from feast.infra.online_stores.helpers import compute_versioned_name
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.repo_config import RepoConfig
 
-from feast_bc.activation import NEVER, to_micros
-from feast_bc.source import native_name, view_name
-from feast_bc.stored_rows import Request, StoredRows, Wanted, take
-from feast_bc.stored_views import native_view, sibling_view
+from feast_bc.reading import Column, Request, Wanted, take
+from feast_bc.source import native_name, state_name
+from feast_bc.stored_views import STATE, native_view, state_view
 
 
 class StoreReader:
@@ -36,50 +34,55 @@ class StoreReader:
         self.config = config
         self.view = view
         self.keys = keys
-        (self.feature,) = (field.name for field in view.features)
+        (self._feature,) = (field.name for field in view.features)
 
-    def read(self, request: Request) -> list[StoredRows]:
-        """The wanted rows of the wanted entities."""
+    def read(self, request: Request) -> list[Column]:
+        """The wanted columns of the wanted entities."""
         keys = list(take(self.keys, request.positions))
         return [
-            self._rows(self.store.online_read(self.config, self._view(w), keys, [self.feature]))
-            for w in request.wanted
+            self._column(wanted, self.store.online_read(self.config, view, keys, [feature]))
+            for wanted in request.wanted
+            for view, feature in [(self._view(wanted), self.feature(wanted))]
         ]
 
-    async def read_async(self, request: Request) -> list[StoredRows]:
+    async def read_async(self, request: Request) -> list[Column]:
         """The same without blocking the event loop."""
         keys = list(take(self.keys, request.positions))
         return [
-            self._rows(
-                await self.store.online_read_async(self.config, self._view(w), keys, [self.feature])
+            self._column(
+                wanted, await self.store.online_read_async(self.config, view, keys, [feature])
             )
-            for w in request.wanted
+            for wanted in request.wanted
+            for view, feature in [(self._view(wanted), self.feature(wanted))]
         ]
 
     def name(self, wanted: Wanted) -> str:
         """Under which name a stored view's rows stand."""
-        embedding = self.view.batch_source.embedding
-        if wanted.version is not None:
-            name_of = native_name if wanted.native else view_name
-            return name_of(embedding, wanted.version)
+        source = self.view.batch_source
+        if wanted.what == "natives":
+            return native_name(source.embedding, wanted.version)
+        if wanted.what == "states":
+            return state_name(source.embedding, source.serving)
         versioning = self.config.registry.enable_online_feature_view_versioning
         name: str = compute_versioned_name(self.view, versioning)
         return name
 
-    def _view(self, wanted: Wanted) -> FeatureView:
-        if wanted.version is None:
-            return self.view
-        view_of = native_view if wanted.native else sibling_view
-        return view_of(self.view, wanted.version)
+    def feature(self, wanted: Wanted) -> str:
+        """The one feature of a stored view."""
+        return STATE if wanted.what == "states" else self._feature
 
-    def _rows(
-        self, rows: Sequence[tuple[datetime | None, dict[str, ValueProto] | None]]
-    ) -> StoredRows:
-        instants = np.full(len(rows), NEVER, np.int64)
-        values: list[bytes | None] = [None] * len(rows)
-        for i, (instant, features) in enumerate(rows):
-            if instant is not None and features is not None and self.feature in features:
-                aware = instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
-                instants[i] = to_micros(aware)
-                values[i] = features[self.feature].SerializeToString()
-        return StoredRows(values, lambda: instants)
+    def _view(self, wanted: Wanted) -> FeatureView:
+        if wanted.what == "natives":
+            return native_view(self.view, wanted.version)
+        return state_view(self.view) if wanted.what == "states" else self.view
+
+    def _column(
+        self,
+        wanted: Wanted,
+        rows: Sequence[tuple[datetime | None, dict[str, ValueProto] | None]],
+    ) -> Column:
+        feature = self.feature(wanted)
+        return [
+            features[feature].SerializeToString() if features and feature in features else None
+            for _, features in rows
+        ]

@@ -1,17 +1,29 @@
 """Which feature views stand in the online store for a version view.
 
 For a materialized view it is the view itself. For a view that is served on read it is one view
-`<embedding>_v<k>_native` per version k, with that version's native vectors. The two never share a
-storage name, so a versioned embedding can change its serving while readers are at work.
+`<embedding>_v<k>_native` per version k, with that version's native vectors. Beside them stand the
+states of the family's entities (`feast_bc.rule.State`), and the record of what each stored view
+was last written under (`feast_bc.rule.Written`). The two servings never share a storage name, so a
+versioned embedding can change its serving while readers are at work.
 """
 
 from __future__ import annotations
 
-from feast import FeatureView, Field
-from feast.types import Array, Float32
+from feast import Entity, FeatureView, Field
+from feast.types import Array, Bytes, Float32, String
+from feast.value_type import ValueType
 
-from feast_bc.source import BackwardCompatibleSource
+from feast_bc.source import BackwardCompatibleSource, state_name
 from feast_bc.view_like import view_like
+
+STATE = "state"
+"""The one feature of the view with the states."""
+
+WRITTEN = "written"
+"""The one feature of the view with the records."""
+
+STORED_VIEW = "feast_bc_stored_view"
+"""The join key of the records: a stored view's name."""
 
 
 def version_source(view: object) -> BackwardCompatibleSource | None:
@@ -26,21 +38,22 @@ def is_on_read(view: object) -> bool:
     return source is not None and source.on_read
 
 
-def views_to_write(view: FeatureView) -> list[FeatureView]:
-    """The views whose rows a materialization of `view` has to write.
+def value_views(view: FeatureView) -> list[FeatureView]:
+    """The views whose rows a materialization of a version view has to write.
 
-    A view that is served on read writes the native vectors of its own version, and of the newer
-    ones that are retired: their own views are gone, but older views still need their vectors.
+    A view that is served on read may take its values from any of its versions.
     """
-    source = version_source(view)
-    if source is None or not source.on_read:
+    source = view.batch_source
+    if not source.on_read:
         return [view]
-    versions = [source.version]
-    for member in source.newer_members:
-        if not member.retired:
-            break
-        versions.append(member.version)
-    return [native_view(view, version) for version in versions]
+    return [native_view(view, member.version) for member in source.members]
+
+
+def stored_views(view: FeatureView) -> list[FeatureView]:
+    """Everything that has to stand in the online store for a view; for a plain view it alone."""
+    if version_source(view) is None:
+        return [view]
+    return [*value_views(view), state_view(view), written_view(view)]
 
 
 def native_view(view: FeatureView, version: int) -> FeatureView:
@@ -48,9 +61,23 @@ def native_view(view: FeatureView, version: int) -> FeatureView:
     return _like(view, view.batch_source.native(version))
 
 
-def sibling_view(view: FeatureView, version: int) -> FeatureView:
-    """The view of another version of the same versioned embedding."""
-    return _like(view, view.batch_source.of_version(version))
+def state_view(view: FeatureView) -> FeatureView:
+    """The view that holds the states of the family's entities."""
+    source = view.batch_source
+    name = state_name(source.embedding, source.serving)
+    return view_like(view, name, Field(name=STATE, dtype=Bytes), source.members[0].source)
+
+
+def written_view(view: FeatureView) -> FeatureView:
+    """The view that holds the family's records, one per stored view."""
+    key = Entity(name=STORED_VIEW, join_keys=[STORED_VIEW], value_type=ValueType.STRING)
+    source = view.batch_source
+    return FeatureView(
+        name=f"{source.embedding}_written",
+        entities=[key],
+        schema=[Field(name=STORED_VIEW, dtype=String), Field(name=WRITTEN, dtype=Bytes)],
+        source=source.members[0].source,
+    )
 
 
 def _like(view: FeatureView, source: BackwardCompatibleSource) -> FeatureView:

@@ -19,9 +19,13 @@ from feast.infra.common.materialization_job import MaterializationJobStatus, Mat
 from tqdm import tqdm
 
 from feast_bc.errors import MaterializationError, ProviderError, UnknownVersionError
-from feast_bc.offline_store import BEGINNING
+from feast_bc.online_store import knows_version_views
 from feast_bc.serving import Serving, check_serving
-from feast_bc.stored_views import version_source, views_to_write
+from feast_bc.source import PROVIDER
+from feast_bc.stored_views import state_view, value_views, version_source
+
+_BEGINNING = datetime(1, 1, 2, tzinfo=timezone.utc)
+"""Before every event, in every time zone."""
 
 
 def prepare_serving(
@@ -40,15 +44,23 @@ def prepare_serving(
 
     Raises:
         UnknownVersionError: no view of such an embedding is in the registry.
+        ProviderError: the embedding's views are not online, or the store is a feature server's
+            client.
         MaterializationError: a view could not be written; nothing has changed for readers.
     """
     views = [_with_serving(view, serving) for view in _views(store, embedding)]
-    provider = store._get_provider()
+    views = [view for view in views if view.online]
+    if not views:
+        raise ProviderError(
+            f"The views of {embedding} have online=False: nothing of them stands in the online "
+            "store. Set online=True on the VersionedEmbedding and apply it."
+        )
+    provider = store.provider
     provider.online_store.update(store.config, [], views, [], [], partial=True)
     end = end or datetime.now(timezone.utc)
     tasks = [
         MaterializationTask(
-            store.project, view, BEGINNING, end, tqdm_builder=lambda total: tqdm(total=total)
+            store.project, view, _BEGINNING, end, tqdm_builder=lambda total: tqdm(total=total)
         )
         for view in views
     ]
@@ -71,7 +83,8 @@ def drop_serving(store: FeatureStore, embedding: str, serving: Serving) -> None:
 
     Raises:
         UnknownVersionError: no view of such an embedding is in the registry.
-        ProviderError: the registry has the embedding with this serving: readers need it.
+        ProviderError: the registry has the embedding with this serving: readers need it. Or the
+            store is a feature server's client.
     """
     views = _views(store, embedding)
     in_use = [view.name for view in views if view.batch_source.serving == check_serving(serving)]
@@ -80,12 +93,20 @@ def drop_serving(store: FeatureStore, embedding: str, serving: Serving) -> None:
             f"{', '.join(in_use)}: applied with serving={serving!r}, which readers use. Apply the "
             "other serving first."
         )
-    stored = [s for view in views for s in views_to_write(_with_serving(view, serving))]
-    store._get_provider().online_store.update(store.config, stored, [], [], [], partial=True)
+    changed = [_with_serving(view, serving) for view in views]
+    stored = {s.name: s for view in changed for s in (*value_views(view), state_view(view))}
+    store.provider.online_store.drop(store.config, views[0], list(stored.values()))
 
 
 def _views(store: FeatureStore, embedding: str) -> list[FeatureView]:
     """The embedding's views in the registry as it stands now."""
+    online_store = store.provider.online_store
+    if not knows_version_views(online_store):
+        raise ProviderError(
+            f"The serving of {embedding} is changed where the online store is, not with a "
+            f"{type(online_store).__name__} and `provider: {store.config.provider}`. Call it with "
+            f"the feature_store.yaml of the feature server, and `provider: {PROVIDER}`."
+        )
     known: dict[str, list[FeatureView]] = {}
     for view in store.list_feature_views(allow_cache=False):
         source = version_source(view)

@@ -69,7 +69,8 @@ class BackwardTransform(ABC):
             vectors: shape `(n, from_dim)`, any float dtype; native vectors of `from_version`.
 
         Returns:
-            float32 of shape `(n, to_dim)`: vectors compatible with `to_version`.
+            float32 of shape `(n, to_dim)`: vectors compatible with `to_version`, in memory of
+            their own.
 
         Raises:
             DimensionError: the matrix has another number of columns.
@@ -180,7 +181,7 @@ class TruncationTransform(BackwardTransform):
             )
 
     def _apply(self, vectors: Matrix) -> Matrix:
-        return vectors[:, : self.to_dim]
+        return np.array(vectors[:, : self.to_dim])  # a slice would share the caller's memory
 
     def tensors(self) -> Tensors:
         # safetensors needs at least one tensor to carry the dims.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from feast.data_source import DataSource
 
-from feast_bc.activation import Activation
-from feast_bc.artifact import TransformRef
+from feast_bc.artifact import TransformRef, digest
+from feast_bc.data_source_json import source_to_json
 from feast_bc.errors import ChainGapError, DimensionError, DirectionError
+from feast_bc.rule import Activation
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class EmbeddingVersion:
         transform: where B_k : R^{D_k} -> R^{D_{k-1}} stands; None for version 0.
         activations: when this version serves older views.
         retired: whether its own view is no longer offered.
+        manifest_sha256: hex digest of its manifest; empty where it comes from no catalog.
     """
 
     version: int
@@ -34,6 +38,21 @@ class EmbeddingVersion:
     transform: TransformRef | None = None
     activations: tuple[Activation, ...] = ()
     retired: bool = False
+    manifest_sha256: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex sha256 that names the version's content, which its number does not."""
+        link = self.transform
+        content = [
+            self.version,
+            self.dim,
+            self.feature,
+            source_to_json(self.source),
+            link and [link.sha256, link.from_version, link.to_version],
+            self.manifest_sha256,
+        ]
+        return digest(json.dumps(content, sort_keys=True).encode())
 
 
 def check_versions(embedding: str, versions: Sequence[EmbeddingVersion]) -> None:

@@ -1,4 +1,4 @@
-"""What one view of a family has to write, batch by batch."""
+"""What a materialization has to write for one stored view, batch by batch."""
 
 from __future__ import annotations
 
@@ -10,27 +10,24 @@ from feast import FeatureView
 
 from feast_bc.latest import Changes
 from feast_bc.online_writer import ViewValues
-from feast_bc.resolution import NONE, Winners
+from feast_bc.rule import NONE, Plan, Winners
 from feast_bc.transforms import BackwardTransform
 from feast_bc.vectors import Mask, Matrix
-from feast_bc.versions import EmbeddingVersion
 
 
 @dataclass(frozen=True)
 class ViewChanges:
-    """One view on its way to the online store.
+    """One stored view on its way to the online store.
 
     Attributes:
         view: the feature view.
         changes: per entity of the family what is to be written.
         chains: per version k the transformation k -> j; the view's own version has none.
-        members: the versions that have a say, without their plans.
     """
 
     view: FeatureView
     changes: Changes
     chains: Mapping[int, BackwardTransform]
-    members: frozenset[EmbeddingVersion]
 
     @property
     def name(self) -> str:
@@ -38,27 +35,51 @@ class ViewChanges:
         return name
 
     @property
+    def plan(self) -> Plan:
+        plan: Plan = self.view.batch_source.plan
+        return plan
+
+    @property
     def dim(self) -> int:
         dim: int = self.view.batch_source.dim
         return dim
 
-    def takes(self, version: int) -> Mask:
-        """Shape `(n,)`: which entities get a new value from that version."""
-        mask: Mask = self.changes.changed & (self.changes.winner == version)
-        return mask
+    def takes(self, version: int, entities: Winners | slice = slice(None)) -> Mask:
+        """Which entities may get a new value from a version; a null for NONE.
 
-    def values(self, version: int, entities: Winners, native: Matrix) -> ViewValues:
-        """What to write for a batch of entities, given their native vectors."""
-        rows = np.flatnonzero(self.takes(version)[entities])
-        vectors = native if len(rows) == len(native) else native[rows]
-        if version in self.chains:
-            vectors = self.chains[version].apply(vectors)
-        return self._values(entities, rows, vectors)
+        Args:
+            version: k, or NONE.
+            entities: of which entities to tell; all by default.
+        """
+        found = self.changes
+        mask: Mask = found.changed[entities] & (found.winner[entities] == version)
+        return mask | found.unknown[entities] if version == NONE else mask
 
-    def nulls(self, entities: Winners) -> ViewValues:
-        """What to write for a batch of entities that may have lost their values."""
-        return self._values(entities, np.flatnonzero(self.takes(NONE)[entities]), None)
+    def transformed(self, version: int, entities: Winners, native: Matrix) -> Matrix:
+        """The new values of those in a batch of entities that take them from a version.
 
-    def _values(self, entities: Winners, rows: Winners, vectors: Matrix | None) -> ViewValues:
-        instants = self.changes.effective[entities[rows]]
-        return ViewValues(self.view, rows, instants, vectors)
+        Args:
+            version: k.
+            entities: shape `(b,)`.
+            native: shape `(b, D_k)`, their native vectors.
+        """
+        takes = self.takes(version, entities)
+        vectors = native if takes.all() else native[takes]
+        return self.chains[version].apply(vectors) if version in self.chains else vectors
+
+    def values(
+        self, version: int, entities: Winners, written: Mask, vectors: Matrix | None
+    ) -> ViewValues:
+        """What to write for a batch of entities.
+
+        Args:
+            version: the version that gives the values, or NONE.
+            entities: shape `(b,)`.
+            written: shape `(b,)`, who gets a new value or null at all.
+            vectors: from `transformed`; None for nulls.
+        """
+        takes = self.takes(version, entities)
+        if vectors is not None and not written[takes].all():
+            vectors = vectors[written[takes]]
+        rows = np.flatnonzero(takes & written)
+        return ViewValues(self.view, rows, self.changes.instants[entities[rows]], vectors)

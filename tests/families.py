@@ -16,8 +16,8 @@ from feast.data_source import DataSource
 from feast.repo_config import RegistryConfig
 from feast.value_type import ValueType
 
-from feast_bc.activation import Activation
 from feast_bc.artifact import TransformRef, digest, dumps
+from feast_bc.rule import Activation
 from feast_bc.serving import Serving
 from feast_bc.transforms import AffineTransform, BackwardTransform
 from feast_bc.versioned_embedding import VersionedEmbedding
@@ -128,15 +128,7 @@ class Family:
 
     def value(self, version: int, entity: int, hour: float) -> np.ndarray | None:
         """The oracle: the design's one sentence, word by word, one value at a time."""
-        for k in reversed(range(version, len(self.dims))):
-            active = k == version or any(
-                start <= hour and (end is None or hour < end)
-                for start, end in self.active.get(k, ())
-            )
-            past = [r for r in self.rows if (r.version, r.entity) == (k, entity) and r.hour <= hour]
-            if not active or not past:
-                continue
-            newest = max(past, key=lambda row: row.hour)
+        for k, newest in self._counting(version, entity, hour):
             expired = self.ttl_hours is not None and newest.hour < hour - self.ttl_hours
             if expired or newest.vector is None:
                 continue
@@ -145,6 +137,28 @@ class Family:
                 vector = step.apply(vector)
             return vector[0]
         return None
+
+    def dated_by(self, version: int, entity: int, hour: float) -> Row | None:
+        """The row whose instant is the value's timestamp; for a null the newest that counts."""
+        rows = [row for _, row in self._counting(version, entity, hour)]
+        for row in rows:
+            expired = self.ttl_hours is not None and row.hour < hour - self.ttl_hours
+            if not expired and row.vector is not None:
+                return row
+        return max(rows, key=lambda row: row.hour, default=None)
+
+    def _counting(self, version: int, entity: int, hour: float) -> list[tuple[int, Row]]:
+        """The newest row of each version that counts, newest version first."""
+        found = []
+        for k in reversed(range(version, len(self.dims))):
+            active = k == version or any(
+                start <= hour and (end is None or hour < end)
+                for start, end in self.active.get(k, ())
+            )
+            past = [r for r in self.rows if (r.version, r.entity) == (k, entity) and r.hour <= hour]
+            if active and past:
+                found.append((k, max(past, key=lambda row: row.hour)))
+        return found
 
 
 EXAMPLE = Family(

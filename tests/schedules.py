@@ -10,7 +10,7 @@ from unittest.mock import patch
 import numpy as np
 from feast import FeatureStore
 
-from feast_bc.activation import to_micros
+from feast_bc.rule import to_micros
 from tests.families import USER, Family, at, offline, online, same
 
 ENTITIES = [1, 2, 3]
@@ -38,15 +38,9 @@ def planned(family: Family, step: Step) -> Family:
     )
 
 
-def apply(store: FeatureStore, family: Family, folder: Path, hour: float) -> None:
-    """`feast apply`, as if the clock showed `hour`."""
-    views = family.write(folder).feature_views()
-    store.apply([USER, *views.values()])
-    for name in views:
-        view = store.get_feature_view(name)
-        view.batch_source.last_updated_timestamp = at(hour)
-        store.registry.apply_feature_view(view, store.project)
-    store.refresh_registry()
+def apply(store: FeatureStore, family: Family, folder: Path) -> None:
+    """`feast apply`."""
+    store.apply([USER, *family.write(folder).feature_views().values()])
 
 
 def materialize(store: FeatureStore, step: Step) -> None:
@@ -69,7 +63,7 @@ def run(store: FeatureStore, family: Family, folder: Path, steps: Sequence[Step]
     for step in steps:
         if step.action == "apply":
             known = planned(family, step)
-            apply(store, known, folder, step.hour)
+            apply(store, known, folder)
             continue
         materialize(store, step)
         for version in range(len(known.dims)):

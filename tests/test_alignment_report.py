@@ -32,10 +32,14 @@ def random(count, dim, seed):
 
 
 def definition(mapped, target):
-    """The two numbers, straight from their definitions."""
-    error = np.linalg.norm(mapped - target) / np.linalg.norm(target)
+    """The three numbers, straight from their definitions."""
+    spread = np.linalg.norm(target - target.mean(axis=0))
     norms = np.linalg.norm(mapped, axis=1) * np.linalg.norm(target, axis=1)
-    return error, np.mean((mapped * target).sum(axis=1) / norms)
+    return (
+        np.linalg.norm(mapped - target) / spread,
+        spread / np.linalg.norm(target),
+        np.mean((mapped * target).sum(axis=1) / norms),
+    )
 
 
 def test_hop_and_chain_on_all_and_on_held_out_entities(tmp_path):
@@ -61,9 +65,8 @@ def test_hop_and_chain_on_all_and_on_held_out_entities(tmp_path):
         assert entry.common == entry.on_all.entities == len(keys)
         assert entry.on_held_out.entities == unseen.sum() > 0
         for found, rows in ((entry.on_all, slice(None)), (entry.on_held_out, unseen)):
-            np.testing.assert_allclose(
-                (found.relative_error, found.cosine), definition(mapped[rows], target[rows]), 1e-5
-            )
+            numbers = found.centred_error, found.error_of_mean, found.cosine
+            np.testing.assert_allclose(numbers, definition(mapped[rows], target[rows]), 1e-5)
         assert entry.decisive == ("held_out", entry.on_held_out)
         assert entry.note is None
 
@@ -85,7 +88,7 @@ def test_a_perfect_transformation(tmp_path):
     newest = native(tmp_path, "v2", range(40), z)
     older = {1: native(tmp_path, "v1", range(40), HOP.apply(z))}
     (entry,) = alignment_report(newest, [HOP], older).older
-    assert entry.on_all.relative_error == pytest.approx(0, abs=1e-6)
+    assert entry.on_all.centred_error == pytest.approx(0, abs=1e-6)
     assert entry.on_all.cosine == pytest.approx(1)
     assert entry.on_held_out is None
     assert "declares no holdout" in entry.note
@@ -99,7 +102,7 @@ def test_the_newest_row_of_an_entity_is_compared(tmp_path):
     older = {1: native(tmp_path, "v1", [2, 1], HOP.apply(z[[2, 0]]))}
     (entry,) = alignment_report(newest, [HOP], older).older
     assert entry.common == 2
-    assert entry.on_all.relative_error == pytest.approx(0, abs=1e-6)
+    assert entry.on_all.centred_error == pytest.approx(0, abs=1e-6)
 
 
 def test_the_sample_is_capped_and_fixed(tmp_path):
@@ -126,7 +129,7 @@ def test_old_vectors_that_are_gone(tmp_path):
     newest = native(tmp_path, "v2", range(5), random(5, 4, 0))
     (entry,) = alignment_report(newest, [HOP], {1: InvalidVectorsError("v1 is deleted")}).older
     assert entry.note == "unknown: v1 is deleted"
-    assert entry.decisive[1].relative_error is None
+    assert entry.decisive[1].centred_error is None
 
 
 def test_zero_vectors_are_no_nan(tmp_path):
@@ -134,7 +137,27 @@ def test_zero_vectors_are_no_nan(tmp_path):
     older = {1: native(tmp_path, "v1", range(3), np.zeros((3, 3), np.float32))}
     linear = affine(2, 4, 3, bias=False)
     (entry,) = alignment_report(newest, [linear], older).older
-    assert entry.on_all == Alignment(3, None, 0.0)
+    assert entry.on_all == Alignment(3, None, None, 0.0)
+
+
+def test_vectors_that_are_all_equal_tell_nothing(tmp_path):
+    keys = np.arange(30)
+    holdout = Holdout(0.3)
+    newest = native(tmp_path, "v2", keys, random(30, 4, 0))
+    same = {1: native(tmp_path, "v1", keys, np.full((30, 3), 0.1, np.float32))}
+    (entry,) = alignment_report(newest, [HOP], same, holdout=holdout).older
+    unseen = int(holdout.contains(keys).sum())
+    assert (entry.on_all.centred_error, entry.on_all.error_of_mean) == (None, 0.0)
+    assert "one vector" in entry.note
+    assert f"held-out entities: {unseen})" in entry.note
+    # Of a single held-out entity the mean is its own vector.
+    one = keys[holdout.contains(keys)][:1]
+    lonely = np.concatenate([keys[~holdout.contains(keys)], one])
+    few = {1: native(tmp_path, "few", lonely, random(len(lonely), 3, 1))}
+    (entry,) = alignment_report(newest, [HOP], few, holdout=holdout).older
+    assert entry.on_all.centred_error is not None
+    assert entry.decisive[1].centred_error is None
+    assert "held-out entities: 1)" in entry.note
 
 
 def test_version_0_has_nothing_to_compare(tmp_path):

@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from feast_bc.alignment_report import AlignmentReport
 from feast_bc.artifact import save_artifact
 from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.catalog_files import CatalogFiles
 from feast_bc.cli import main
 from feast_bc.holdout import Holdout
 from feast_bc.publish import publish_version
-from feast_bc.quality_gate import MAX_RELATIVE_ERROR
+from feast_bc.quality_gate import MAX_CENTRED_ERROR
 from feast_bc.repo_source import parquet_source
 from tests.test_transforms import affine
 
@@ -85,7 +87,7 @@ def test_a_release_from_start_to_end(team):
     assert "Next: feast-bc activate users 2." in third.stdout
     lines = third.stdout.splitlines()
     assert [line.split()[:3] for line in lines[1:4]] == [
-        ["chain", "entities", "relative"],
+        ["chain", "entities", "centred"],
         ["2", "->", "1"],
         [lines[3].split()[0], "held", "out"],
     ]
@@ -113,7 +115,7 @@ def test_the_manifest_keeps_the_report_and_the_training_metrics(team):
     assert manifest.holdout == Holdout(0.2)
     assert manifest.join_keys == ("user_id",)
     for entry in manifest.metrics["alignment"]["older"]:
-        assert 0 < entry["on_held_out"]["relative_error"] < 0.2
+        assert 0 < entry["on_held_out"]["centred_error"] < 0.2
         assert 0 < entry["on_held_out"]["entities"] < entry["on_all"]["entities"] == 200
 
 
@@ -157,15 +159,15 @@ def test_everything_as_json(team):
 def test_the_gate_refuses_and_force_is_recorded(team):
     team.publish_all()
     before = team.catalog.published("users")
-    refused = team.run("activate", "users", "2", "--max-relative-error", "0.0001")
+    refused = team.run("activate", "users", "2", "--max-centred-error", "0.0001")
     assert refused.exit_code == 3
-    assert "relative error" in refused.stderr
+    assert "centred error" in refused.stderr
     assert "of 2 -> 0 on" in refused.stderr
     assert "held-out entities, expected at most 0.0001" in refused.stderr
     error, code = team.json("activate", "users", "2", "--min-cosine", "0.99999")
     assert (code, error["error"]["type"]) == (3, "QualityGateError")
     assert team.catalog.published("users") == before
-    options = ("--max-relative-error", "0.0001", "--force")
+    options = ("--max-centred-error", "0.0001", "--force")
     forced = team.run("activate", "users", "2", *options)
     assert forced.exit_code == 0
     assert "FORCED" in forced.stdout
@@ -174,6 +176,83 @@ def test_the_gate_refuses_and_force_is_recorded(team):
     assert event.gate["passed"] is False
     assert [m["version"] for m in event.gate["measured"]] == [1, 0]
     assert "(forced)" in team.run("versions").stdout
+
+
+COMMANDS = [
+    ("publish", "users", "0", "--vectors", "v0.parquet", "--join-key", "user_id"),
+    ("publish", "users", "2", "--vectors", "v2.parquet", "--transform", "b2"),
+    ("activate", "users", "2", "--from", START),
+    ("activate", "users", "2"),
+    ("activate", "users", "2", "--max-centred-error", "0.0001", "--force"),
+    ("rollback", "users"),
+    ("rollback", "users", "--at", "2026-02-03T00:00:00Z"),
+    ("rollback", "users", "--version", "1"),
+    ("retire", "users", "0"),
+]
+
+
+def prepared(team, command) -> None:
+    """Everything that a command needs to have something to do."""
+    if command[0] != "publish":
+        team.publish_all()
+    elif command[2] == "2":
+        team.publish(0)
+        team.publish(1)
+    if command[0] == "rollback":
+        for version in ("1", "2"):
+            team.run("activate", "users", version, "--from", START)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_command_that_is_run_again(team, command, monkeypatch):
+    monkeypatch.chdir(team.folder)
+    prepared(team, command)
+    first, code = team.json(*command)
+    assert (code, first["changed"]) == (0, True)
+    again, code = team.json(*command)
+    assert (code, again["changed"]) == (0, False)
+    assert {**again, "changed": True} == first
+    told = team.run(*command)
+    assert told.exit_code == 0, told.output
+    assert "nothing changed" in told.stdout
+    assert "Next: " in told.stdout
+    assert "FORCED" not in told.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_command_that_was_killed_after_its_write(team, command, monkeypatch):
+    monkeypatch.chdir(team.folder)
+    prepared(team, command)
+    create = CatalogFiles.create
+
+    def killed(files, path, data):
+        create(files, path, data)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CatalogFiles, "create", killed)
+        assert team.run(*command).exit_code == 1
+    before = team.catalog.published("users")
+    told = team.run(*command)
+    assert told.exit_code == 0, told.output
+    assert "nothing changed" in told.stdout
+    assert team.catalog.published("users") == before
+
+
+def test_a_rollback_names_what_else_can_be_rolled_back(team):
+    team.publish_all()
+    for version in ("1", "2"):
+        team.run("activate", "users", version, "--from", START)
+    team.run("rollback", "users", "--at", START)
+    again = team.run("rollback", "users")
+    assert f"users version 2 was rolled back already, from {START} on" in again.stdout
+    assert "--version" in again.stdout
+    refused = team.run("rollback", "users", "--at", "2026-03-01T00:00:00Z")
+    assert refused.exit_code == 1
+    assert "users version 2 was rolled back already" in refused.stderr
+    refused = team.run("activate", "users", "1", "--from", "2026-03-01T00:00:00Z")
+    assert refused.exit_code == 1
+    assert "users version 1 is active already" in refused.stderr
 
 
 def test_force_is_not_recorded_where_the_gate_passes(team):
@@ -213,6 +292,15 @@ def test_old_vectors_that_were_deleted(team):
     assert "the alignment of 1 -> 0 is unknown" in refused.stderr
     team.run("retire", "users", "0")  # a view that nobody reads does not count
     assert team.run("activate", "users", "1").exit_code == 0
+
+
+def test_a_report_without_older_versions(team):
+    source = parquet_source(str(team.folder / "v0.parquet"), "v0", "event_timestamp")
+    nothing = {"alignment": AlignmentReport(0, 200, ()).to_json()}
+    publish_version(team.catalog, "users", 0, source=source, join_keys=["user_id"], metrics=nothing)
+    listed = team.run("versions")
+    assert listed.exit_code == 0, listed.exception
+    assert "users_v0" in listed.stdout
 
 
 @pytest.mark.parametrize(
@@ -268,7 +356,7 @@ def test_wrong_usage(team, arguments, message):
         (["publish", "items", "0", "--vectors", "v0.parquet"], "--join-key"),
         (["publish", "us-ers", "0", "--vectors", "v0.parquet"], "Embedding name"),
         (["activate", "users", "1"], "no version 1"),
-        (["rollback", "users"], "no version is active"),
+        (["rollback", "users"], "no version was ever activated"),
         (["versions", "nobody"], "it has: users"),
         (
             ["publish", "users", "1", "--vectors", "v", "--transform", "."],
@@ -356,7 +444,7 @@ def test_help_teaches(team, command):
 
 def test_the_help_names_the_gates_default(team):
     shown = " ".join(team.run("activate", "--help").stdout.split())
-    assert f"||z~ - z|| / ||z||. Default: {MAX_RELATIVE_ERROR}." in shown
+    assert f"the mean vector alone has 1. Default: {MAX_CENTRED_ERROR}." in shown
 
 
 WITHOUT_FEAST = """

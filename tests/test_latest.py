@@ -118,10 +118,8 @@ def test_redis(case: str, redis_store: dict[str, object], tmp_path: Path) -> Non
     run(make_store(tmp_path, online=redis_store), family, tmp_path, steps)
 
 
-def changes(
-    source: BackwardCompatibleSource, family: Family, start: float, end: float, applied: float
-) -> pa.Table:
-    """`changed_values` over the family's rows, the view applied at an hour."""
+def changes(source: BackwardCompatibleSource, family: Family, start: float, end: float) -> pa.Table:
+    """`changed_values` over the family's rows."""
 
     def pull(member: EmbeddingVersion, until: datetime) -> pa.Table:
         newest: dict[int, Row] = {}
@@ -131,7 +129,6 @@ def changes(
         table = native_table(list(newest.values()))
         return table.rename_columns(["user_id", TIMESTAMP, VECTOR])
 
-    source.last_updated_timestamp = at(applied)
     return changed_values(
         source,
         pull,
@@ -139,7 +136,6 @@ def changes(
         feature="embedding",
         start=at(start),
         end=at(end),
-        now=at(end),
     )
 
 
@@ -164,35 +160,47 @@ def source_of(family: Family, folder: Path, version: int) -> BackwardCompatibleS
     return source
 
 
+def users(table: pa.Table) -> list[int]:
+    return sorted(table["user_id"].to_pylist())
+
+
 def test_only_entities_whose_value_changed(family: Family, tmp_path: Path) -> None:
     source = source_of(family, tmp_path, 0)
-    cut_over = changes(source, family, start=4, end=5, applied=0)
-    assert cut_over["user_id"].to_pylist() == [1]
-    new_row = changes(source, family, start=5.5, end=7, applied=0)
-    assert new_row["user_id"].to_pylist() == [2]
-    assert changes(source, family, start=7, end=8, applied=0).num_rows == 0
+    assert users(changes(source, family, start=5.5, end=7)) == [2]
+    assert users(changes(source, family, start=7, end=8)) == []
 
 
-def test_everything_after_an_apply(family: Family, tmp_path: Path) -> None:
+def test_an_older_versions_row_that_does_not_win_is_no_news(tmp_path: Path) -> None:
+    rows = [Row(1, 1, 2, (1, 2, 3)), Row(0, 1, 6, (9, 9))]
+    family = Family(dims=[2, 3], rows=rows, active={1: [(1, None)]})
     source = source_of(family, tmp_path, 0)
-    table = changes(source, family, start=7, end=9, applied=8)
-    assert sorted(table["user_id"].to_pylist()) == [1, 2, 3]
+    assert users(changes(source, family, start=5, end=7)) == []
 
 
-def test_effective_timestamps(family: Family, tmp_path: Path) -> None:
+def test_everything_after_a_cut_over(family: Family, tmp_path: Path) -> None:
     source = source_of(family, tmp_path, 0)
-    table = changes(source, family, start=0, end=9, applied=0)
+    assert users(changes(source, family, start=4, end=5)) == [1, 2, 3]
+    assert users(changes(source, family, start=5, end=5.5)) == []
+
+
+def test_everything_after_a_rollback(tmp_path: Path) -> None:
+    """User 3, whom only the rolled-back version knows, loses the value."""
+    family = Family(
+        dims=[2, 3],
+        rows=[Row(0, 1, 1, (1, 1)), Row(1, 1, 2, (1, 2, 3)), Row(1, 3, 2, (4, 5, 6))],
+        active={1: [(2, 5)]},
+    )
+    table = changes(source_of(family, tmp_path, 0), family, start=4, end=6)
+    found = dict(zip(table["user_id"].to_pylist(), table["embedding"].to_pylist(), strict=True))
+    assert found == {1: [1, 1], 3: None}
+
+
+def test_the_winning_rows_own_timestamps(family: Family, tmp_path: Path) -> None:
+    table = changes(source_of(family, tmp_path, 0), family, start=0, end=9)
     found = dict(
         zip(table["user_id"].to_pylist(), table["event_timestamp"].to_pylist(), strict=True)
     )
-    # 1 was cut over at 5; 2 and 3 only ever had rows of the view's own version.
-    assert found == {1: at(5), 2: at(6), 3: at(1)}
-
-
-def test_the_newest_view_keeps_native_timestamps(family: Family, tmp_path: Path) -> None:
-    source = source_of(family, tmp_path, 1)
-    table = changes(source, family, start=0, end=9, applied=8)
-    assert table["event_timestamp"].to_pylist() == [at(4)]
+    assert found == {1: at(4), 2: at(6), 3: at(1)}
     assert table["embedding"].type == pa.list_(pa.float32())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -281,3 +282,23 @@ def test_schema_of_a_view(store: FeatureStore) -> None:
     (field,) = view.features
     assert (field.name, field.dtype, field.vector_length) == ("embedding", Array(Float32), 2)
     assert view.ttl in (None, timedelta(0))
+
+
+@pytest.mark.parametrize("offline_store", ["duckdb", "dask"])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_views_that_were_applied_with_different_ttls(
+    offline_store: str, order: tuple[int, int], tmp_path: Path
+) -> None:
+    """Each keeps its own in one call, whichever comes first."""
+    store = make_store(tmp_path, offline=offline_store)
+    family = Family(
+        dims=[2, 3], rows=[Row(0, 1, 3, (1, 2)), Row(1, 1, 3, (1, 2, 3))], active={1: [(2, None)]}
+    )
+    short = replace(family, ttl_hours=3)
+    store.apply([USER, *short.write(tmp_path).feature_views().values()])
+    store.apply([family.write(tmp_path).view(1)])
+    refs = [f"user_embedding_v{version}:embedding" for version in order]
+    frame = pd.DataFrame({"user_id": [1], "event_timestamp": [at(10)]})
+    table = store.get_historical_features(frame, refs, full_feature_names=True).to_arrow()
+    assert table["user_embedding_v0__embedding"].to_pylist() == [None]
+    assert table["user_embedding_v1__embedding"].to_pylist() == [[1, 2, 3]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,25 @@ def test_equal_to_feast(view: str, store: FeatureStore) -> None:
 def test_ids(ids: object, tmp_path: Path) -> None:
     store = served(tmp_path, EXAMPLE, None)
     same(as_list(online_vectors(store, VIEWS[0], ids)), online(store, VIEWS[0], ASKED))
+
+
+def test_a_registry_that_is_refreshed_during_the_look_up(tmp_path: Path) -> None:
+    """The plan from before a rollback is not kept as that of the new registry."""
+    before = replace(EXAMPLE, serving="on_read")
+    store = served(tmp_path, before, None)
+    store.refresh_registry()
+    original = store.get_feature_view
+
+    def slow(name: str, **options: bool) -> object:
+        view = original(name, **options)
+        rolled_back = replace(before, active={1: [(5, 5)]})
+        store.apply(list(rolled_back.write(tmp_path).feature_views().values()))
+        return view
+
+    with patch.object(store, "get_feature_view", slow):
+        online_vectors(store, "user_embedding_v0", [1])
+    vectors, _ = online_vectors(store, "user_embedding_v0", [1])
+    same([vectors[0]], [replace(before, active={}).value(0, 1, 6)])
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -22,12 +22,13 @@ from feast.protos.feast.types.Value_pb2 import Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feast_bc.activation import to_micros
 from feast_bc.encoding import encode
 from feast_bc.errors import CatalogError, DimensionError, ProviderError
 from feast_bc.online_matrix import online_vectors
 from feast_bc.online_store import on_read_capable
 from feast_bc.redis_reader import hash_fields
+from feast_bc.rule import to_micros
+from feast_bc.serving import Serving
 from feast_bc.versioned_embedding import VersionedEmbedding
 from tests.families import EXAMPLE, USER, Family, Row, at, make_store, online, same
 from tests.redis_kinds import Running, redis_cluster, redis_sentinel
@@ -37,6 +38,17 @@ from tests.test_provider import plain_view
 from tests.test_rule import families, schedules
 
 ON_READ = replace(EXAMPLE, serving="on_read")
+CHAIN = Family(
+    dims=[2, 3, 2],
+    rows=[
+        Row(0, 1, 1, (1, 2)),
+        Row(0, 2, 1, (3, 4)),
+        Row(1, 1, 2, (1, 2, 3)),
+        Row(1, 2, 2, (4, 5, 6)),
+        Row(2, 1, 3, (7, 8)),
+    ],
+    active={1: [(2, None)], 2: [(3, None)]},
+)
 ASKED = [3, 9, 1, 2, 1]
 REFS = ["user_embedding_v0:embedding", "profile:age", "user_embedding_v1:embedding"]
 
@@ -50,7 +62,7 @@ def served(folder: Path, family: Family, online_store: dict[str, object] | None)
     """A store with the family's views and a plain one, materialized."""
     store = make_store(folder, online=online_store)
     store.apply([USER, plain_view(folder, "profile")])
-    apply(store, family, folder, hour=0)
+    apply(store, family, folder)
     store.materialize(at(-1), at(6))
     return store
 
@@ -94,6 +106,8 @@ def test_only_native_vectors_are_stored(tmp_path: Path) -> None:
         "test_profile",
         "test_user_embedding_v0_native",
         "test_user_embedding_v1_native",
+        "test_user_embedding_native_state",
+        "test_user_embedding_written",
     }
     for version in (0, 1):
         (count,) = connection.execute(
@@ -189,14 +203,14 @@ def test_round_trips(redis_store: dict[str, object], tmp_path: Path) -> None:
 
     with patch("feast_bc.redis_views.hash_fields", count):
         online(store, "user_embedding_v0", [1, 2])
-        assert trips == [[4, 4]]  # two timestamps, two vectors
+        assert trips == [[3, 3]]  # the state, two vectors
         trips.clear()
         with patch("feast_bc.on_read._BYTES_AT_ONCE", 0):
             online(store, "user_embedding_v0", [1, 2, 9])
-            assert trips == [[3, 3, 3], [2]]  # only user 2 has a version 0 row and no newer one
+            assert trips == [[2, 2, 2], [1]]  # only user 2 has a version 0 row and no newer one
             trips.clear()
             online(store, "user_embedding_v0", [1, 3])
-            assert trips == [[3, 3]]
+            assert trips == [[2, 2]]
 
 
 @pytest.mark.parametrize("kind", [redis_cluster, redis_sentinel])
@@ -263,6 +277,88 @@ def test_a_stored_vector_of_wrong_dimension_is_named(tmp_path: Path) -> None:
     connection.execute("UPDATE test_user_embedding_v1_native SET value = ?", (wrong,))
     with pytest.raises(DimensionError, match="user_embedding version 1 in the online store"):
         online(store, "user_embedding_v0", [1])
+
+
+@pytest.mark.parametrize("serving", ["materialized", "on_read"])
+@pytest.mark.parametrize("applied", [[0], [1], [0, 1], [0, 2]])
+def test_a_subset_of_views_is_applied(
+    applied: list[int],
+    serving: Serving,
+    online_store: dict[str, object] | None,
+    tmp_path: Path,
+) -> None:
+    """Each view has all versions that count for it, whether their own views are applied or not."""
+    store = make_store(tmp_path, online=online_store)
+    embedding = replace(CHAIN, serving=serving).write(tmp_path)
+    store.apply([USER, *(embedding.view(version) for version in applied)])
+    store.materialize(at(-1), at(6))
+    for version in applied:
+        expected = [CHAIN.value(version, user, 6) for user in ASKED]
+        same(online(store, f"user_embedding_v{version}", ASKED), expected)
+
+
+@pytest.mark.parametrize("serving", ["materialized", "on_read"])
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_a_subset_of_views_is_materialized(
+    version: int,
+    serving: Serving,
+    online_store: dict[str, object] | None,
+    tmp_path: Path,
+) -> None:
+    store = make_store(tmp_path, online=online_store)
+    store.apply([USER])
+    apply(store, replace(CHAIN, serving=serving), tmp_path)
+    view = f"user_embedding_v{version}"
+    store.materialize(at(-1), at(6), feature_views=[view])
+    same(online(store, view, ASKED), [CHAIN.value(version, user, 6) for user in ASKED])
+    later = replace(CHAIN, rows=[*CHAIN.rows, Row(1, 2, 7, (9, 9, 9))], serving=serving)
+    later.write(tmp_path)
+    store.materialize_incremental(at(8), feature_views=[view])
+    same(online(store, view, ASKED), [later.value(version, user, 8) for user in ASKED])
+
+
+def test_a_view_that_comes_back_is_written_anew(
+    online_store: dict[str, object] | None, tmp_path: Path
+) -> None:
+    """Deleting it dropped its values where the store drops them."""
+    store = make_store(tmp_path, online=online_store)
+    store.apply([USER])
+    for serving in ("materialized", "on_read"):
+        family = replace(CHAIN, serving=serving)  # type: ignore[arg-type]
+        apply(store, family, tmp_path)
+        store.materialize(at(-1), at(6))
+        gone = store.get_feature_view("user_embedding_v0")
+        store.apply([], objects_to_delete=[gone], partial=False)
+        expected = [CHAIN.value(1, user, 6) for user in ASKED]
+        same(online(store, "user_embedding_v1", ASKED), expected)
+        apply(store, family, tmp_path)
+        store.materialize(at(5), at(7))
+        expected = [CHAIN.value(0, user, 7) for user in ASKED]
+        same(online(store, "user_embedding_v0", ASKED), expected)
+        store.teardown()
+        store.apply([USER])
+
+
+def test_precomputed_feature_services_are_refused(
+    redis_store: dict[str, object], tmp_path: Path
+) -> None:
+    """Feast works their answers out anew for the pushed view only; the others would go stale."""
+    for family in (EXAMPLE, ON_READ):
+        store = served(tmp_path, family, redis_store)
+        view = store.get_feature_view("user_embedding_v0")
+        store.apply([FeatureService(name="model", features=[view], precompute_online=True)])
+        message = r"'model' has precompute_online=True.*version view 'user_embedding_v0'"
+        with pytest.raises(ProviderError, match=message):
+            store.get_online_features(store.get_feature_service("model"), [{"user_id": 1}])
+        with pytest.raises(ProviderError, match=message):
+            store.precompute_feature_service("model")
+        plain = store.get_feature_view("profile")
+        store.apply([FeatureService(name="plain", features=[plain], precompute_online=True)])
+        assert store.precompute_feature_service("plain") > 0
+        service = store.get_feature_service("plain")
+        response = store.get_online_features(service, [{"user_id": 1}], full_feature_names=True)
+        assert response.to_dict()["profile__age"] == [30]
+        store.teardown()
 
 
 def test_vector_search_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,8 @@ from feast.types import Int64
 
 from feast_bc.errors import ArtifactError, NameCollisionError, ProviderError
 from feast_bc.provider import check_names
-from tests.families import USER, Family, Row, at, make_store, offline, online, same
+from feast_bc.serving import Serving
+from tests.families import EXAMPLE, USER, Family, Row, at, make_store, offline, online, same
 
 FAMILY = Family(
     dims=[2, 3],
@@ -175,3 +177,25 @@ def test_names_that_collide_under_online_versioning(plain_first: bool, tmp_path:
 
 def test_names_that_do_not_collide() -> None:
     check_names(["user_embedding_v1"], ["user_embedding_v1", "user", "user_embedding_vx"])
+
+
+@pytest.mark.parametrize(
+    ("serving", "name"),
+    [
+        ("materialized", "user_embedding_state"),
+        ("materialized", "user_embedding_written"),
+        ("on_read", "user_embedding_native_state"),
+        ("on_read", "user_embedding_v1_native"),
+    ],
+)
+def test_a_plain_view_must_not_take_the_name_of_what_an_embedding_keeps(
+    serving: Serving, name: str, tmp_path: Path
+) -> None:
+    store = make_store(tmp_path)
+    views = replace(EXAMPLE, serving=serving).write(tmp_path).feature_views().values()
+    with pytest.raises(NameCollisionError, match=f"'{name}' has the name under which"):
+        store.apply([USER, *views, plain_view(tmp_path, name)])
+    store = make_store(tmp_path)
+    store.apply([USER, plain_view(tmp_path, name)])
+    with pytest.raises(NameCollisionError, match=f"'{name}' has the name under which"):
+        store.apply([USER, *views])

@@ -10,9 +10,10 @@ import pytest
 from feast_bc.errors import MaterializationError, ProviderError, UnknownVersionError
 from feast_bc.serving import Serving
 from feast_bc.switch_serving import drop_serving, prepare_serving
+from feast_bc.versioned_embedding import VersionedEmbedding
 from tests.families import USER, Row, at, make_store
 from tests.schedules import apply
-from tests.test_fresh_vectors import FAMILY, check, filled, push, with_rows
+from tests.test_push import FAMILY, check, filled, push, with_rows
 
 NEXT: dict[str, Serving] = {"materialized": "on_read", "on_read": "materialized"}
 
@@ -38,7 +39,7 @@ def test_switch(before: str, online: str, redis_store: dict[str, object], tmp_pa
     check(late, family, 12)
 
     switched = replace(family, serving=after)
-    apply(store, switched, tmp_path, hour=13)
+    apply(store, switched, tmp_path)
     check(store, switched, 13)
     check(late, family, 13)
     pushed = [Row(2, 1, 13, (3, 3))]
@@ -60,7 +61,7 @@ def test_materializations_between_prepare_and_apply_are_caught_up(tmp_path: Path
     family.write(tmp_path)
     store.materialize_incremental(at(12))
     family = replace(family, serving="on_read")
-    apply(store, family, tmp_path, hour=13)
+    apply(store, family, tmp_path)
     store.materialize_incremental(at(14))
     check(store, family, 14)
 
@@ -72,6 +73,16 @@ def test_what_is_in_use_is_not_dropped(tmp_path: Path) -> None:
     check(store, FAMILY)
 
 
+def test_views_that_are_not_online(tmp_path: Path) -> None:
+    embedding = VersionedEmbedding(
+        "user_embedding", versions=FAMILY.write(tmp_path).versions, entities=[USER], online=False
+    )
+    store = make_store(tmp_path)
+    store.apply([USER, *embedding.feature_views().values()])
+    with pytest.raises(ProviderError, match=r"views of user_embedding have online=False"):
+        prepare_serving(store, "user_embedding", "on_read")
+
+
 def test_unknown_embedding(tmp_path: Path) -> None:
     store = filled(tmp_path, FAMILY, None)
     with pytest.raises(UnknownVersionError, match=r"'item_embedding'.*found user_embedding"):
@@ -81,9 +92,12 @@ def test_unknown_embedding(tmp_path: Path) -> None:
 def test_a_failure_changes_nothing(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     store.apply([USER])
-    apply(store, FAMILY, tmp_path, hour=0)
+    apply(store, FAMILY, tmp_path)
     store.materialize(at(-1), at(10))
     with_rows(FAMILY, [Row(1, 1, 11, (1, float("nan"), 1))]).write(tmp_path)
-    with pytest.raises(MaterializationError, match=r"user_embedding_v1 .*NaN or infinity"):
+    with pytest.raises(
+        MaterializationError,
+        match=r"user_embedding_v0 .*user_embedding version 1 .*NaN or infinity",
+    ):
         prepare_serving(store, "user_embedding", "on_read")
     check(store, FAMILY)

@@ -98,10 +98,16 @@ def test_truncation_keeps_the_first_coordinates():
     np.testing.assert_array_equal(truncation(1, 3, 2).apply(vectors), [[0, 1], [3, 4]])
 
 
-def test_apply_leaves_its_input_alone():
-    vectors = np.ones((3, 4), np.float32)
-    for transform in (affine(1, 4, 4), mlp(1, 4, 4), truncation(1, 4, 4)):
-        transform.apply(vectors)
+@pytest.mark.parametrize("rows", [3, 100])
+@pytest.mark.parametrize("to_dim", [2, 4])
+def test_apply_shares_no_memory_with_its_input(rows, to_dim):
+    vectors = np.ones((rows, 4), np.float32)
+    steps = [truncation(2, 4, 4), mlp(1, 4, to_dim)]
+    links = [affine(1, 4, to_dim), affine(1, 4, to_dim, bias=False), mlp(1, 4, to_dim)]
+    for transform in (*links, truncation(1, 4, to_dim), compose(steps)):
+        out = transform.apply(vectors)
+        assert not np.shares_memory(out, vectors)
+        out[:] = 7
         assert (vectors == 1).all()
 
 

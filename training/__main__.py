@@ -11,7 +11,7 @@ import yaml
 
 from feast_bc.catalog import EmbeddingCatalog
 from feast_bc.errors import FeastBCError
-from feast_bc.quality_gate import MAX_RELATIVE_ERROR, QualityGate
+from feast_bc.quality_gate import MAX_CENTRED_ERROR, QualityGate
 from training.demo import run as run_demo
 from training.experiment import read_experiment
 from training.methods import METHODS
@@ -146,8 +146,8 @@ def tune_joint(
 )
 @click.option("--activate", is_flag=True, help="Each from its own instant, if the gate lets it.")
 @click.option(
-    "--max-relative-error",
-    default=MAX_RELATIVE_ERROR,
+    "--max-centred-error",
+    default=MAX_CENTRED_ERROR,
     show_default=True,
     help="The gate's; with --activate.",
 )
@@ -164,7 +164,7 @@ def publish(
     seed: int,
     catalog: str,
     activate: bool,
-    max_relative_error: float,
+    max_centred_error: float,
     folder: Path | None,
 ) -> None:
     """Publish all versions of one method of a finished run, users and items, to a catalog."""
@@ -180,7 +180,7 @@ def publish(
             finished.holdout,
             target,
             EmbeddingCatalog(catalog),
-            gate=QualityGate(max_relative_error) if activate else None,
+            gate=QualityGate(max_centred_error) if activate else None,
             say=say,
         )
     print(f"Vectors and transformations: {target}")

@@ -45,13 +45,19 @@ def table(
         )
     lines += [
         "",
-        "Alignment: ||served - native|| / ||native||, both on the newer version's history",
-        "  embedding        chain   all    held out  singular values",
+        "Alignment: ||served - native|| / ||native - mean||, both on the newer version's history.",
+        "1 is the mean vector's, whose uncentred error on held-out entities is the error of mean.",
+        "  embedding        chain   all    held out  error of mean  singular values",
     ]
     for entry in aligned:
         largest, smallest = entry.singular_values
         lines.append(
             f"  {entry.embedding:16} {entry.from_version} -> {entry.to_version}  "
-            f"{entry.on_all:.3f}  {entry.on_held_out:.3f}     {largest:.2f} ... {smallest:.2f}"
+            f"{_text(entry.on_all)}  {_text(entry.on_held_out):8}  "
+            f"{_text(entry.error_of_mean):13}  {largest:.2f} ... {smallest:.2f}"
         )
     return "\n".join([*lines, "", f"Online == offline: largest difference {difference:.1e}", _CODE])
+
+
+def _text(error: float | None) -> str:
+    return "?" if error is None else f"{error:.3f}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 from torch import Tensor
 
+from feast_bc.centred_error import centred_error, error_of_mean
 from feast_bc.holdout import Holdout
 from feast_bc.transforms import compose
 from training.consumer import Task, Vectors, auroc
@@ -46,16 +46,18 @@ class Alignment:
     Attributes:
         embedding: the family.
         from_version, to_version: k and j.
-        on_all, on_held_out: ||z~_j - z_j||_F / ||z_j||_F over all entities that version j can
-            encode, and over those among them which no alignment saw.
+        on_all, on_held_out: `centred_error` over all entities that version j can encode, and
+            over those among them which no alignment saw.
+        error_of_mean: `error_of_mean` of the latter.
         singular_values: the largest and the smallest of the chain's matrix.
     """
 
     embedding: str
     from_version: int
     to_version: int
-    on_all: float
-    on_held_out: float
+    on_all: float | None
+    on_held_out: float | None
+    error_of_mean: float | None
     singular_values: tuple[float, float]
 
 
@@ -112,8 +114,9 @@ def evaluate_alignment(versions: Sequence[Version], holdout: Holdout) -> list[Al
                     family,
                     newest.number,
                     older.number,
-                    relative_error(served[known], native[known]),
-                    relative_error(served[unseen], native[unseen]),
+                    centred_error(served[known], native[known]),
+                    centred_error(served[unseen], native[unseen]),
+                    error_of_mean(native[unseen]),
                     singular_values(chain),
                 )
             )
@@ -158,21 +161,16 @@ def knows(encoder: Encoder, family: str, past: History) -> Tensor:
     return encoder.knows_users(past) if family == USERS else encoder.knows_items(past)
 
 
-def relative_error(served: Vectors, native: Vectors) -> float:
-    """||served - native||_F / ||native||_F."""
-    return float(np.linalg.norm(served - native) / np.linalg.norm(native))
-
-
 def summary(
     aligned: Sequence[Alignment], family: str, from_version: int, to_version: int
-) -> Mapping[str, float]:
+) -> Mapping[str, float | None]:
     """One entry's numbers, to be kept with an artifact."""
     wanted = (family, from_version, to_version)
     entry = next(a for a in aligned if (a.embedding, a.from_version, a.to_version) == wanted)
     largest, smallest = entry.singular_values
     return {
-        "relative_error": entry.on_all,
-        "relative_error_held_out": entry.on_held_out,
+        "centred_error": entry.on_all,
+        "centred_error_held_out": entry.on_held_out,
         "largest_singular_value": largest,
         "smallest_singular_value": smallest,
     }

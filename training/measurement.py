@@ -14,7 +14,6 @@ from feast_bc.transforms import BackwardTransform, compose
 from training.auroc import delong
 from training.consumer import Labels, Vectors, train_consumer
 from training.data import Interactions
-from training.evaluation import relative_error
 from training.examples import Examples, Moment
 from training.experiment import Experiment
 from training.history import History
@@ -124,8 +123,8 @@ class Judge:
         ]
         both = list(zip(served, native, known, unseen, strict=True))
         lengths = [np.linalg.norm(s[all_] - n[all_], axis=1) for s, n, all_, _ in both]
-        relative = [relative_error(s[all_], n[all_]) for s, n, all_, _ in both]
-        held_out = [relative_error(s[some], n[some]) for s, n, _, some in both]
+        relative = [_relative_error(s[all_], n[all_]) for s, n, all_, _ in both]
+        held_out = [_relative_error(s[some], n[some]) for s, n, _, some in both]
         values = {
             ERROR: np.mean(np.concatenate(lengths)),
             RELATIVE: np.mean(relative),
@@ -175,6 +174,11 @@ def _vectors(version: Version, past: History) -> Pair:
 def _chains(newer: Sequence[Version]) -> Mapping[str, BackwardTransform]:
     """By family: the chain of these versions' transformations, newest first, folded."""
     return {f: compose([v.backward[f] for v in reversed(newer)]) for f in (USERS, ITEMS)}
+
+
+def _relative_error(served: Vectors, native: Vectors) -> float:
+    """||served - native||_F / ||native||_F; small for a constant too where vectors share a mean."""
+    return float(np.linalg.norm(served - native) / np.linalg.norm(native))
 
 
 def _bytes(vectors: Pair) -> int:

@@ -82,7 +82,7 @@ def publish_versions(
                 shutil.rmtree(artifact, ignore_errors=True)
                 metrics = dict(summary(aligned, family, k, k - 1))
                 save_artifact(version.backward[family], artifact, holdout=holdout, metrics=metrics)
-            published = publish_version(
+            change = publish_version(
                 catalog,
                 family,
                 k,
@@ -90,7 +90,7 @@ def publish_versions(
                 artifact=artifact,
                 join_keys=[key],
             )
-            say(f"{family} version {k} published, {published.manifest.dim} dimensions")
+            say(f"{family} version {k} published, {change.published.manifest.dim} dimensions")
             if k and gate is not None:
                 activate_version(catalog, family, k, _utc(version.past.instant), gate=gate)
                 say(f"{family} version {k} active from {version.past.instant}")

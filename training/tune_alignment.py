@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from feast_bc.centred_error import centred_error
 from feast_bc.holdout import Holdout
 from training.data import Interactions
-from training.evaluation import relative_error
 from training.experiment import Experiment
 from training.history import history
 from training.methods import Method
@@ -30,7 +30,8 @@ class Trial:
         weight: lambda.
         epochs: of version 1.
         recall: Recall@50 of version 1 on its validation window.
-        error: ||B_1(z_1) - z_0||_F / ||z_0||_F over users that no alignment saw.
+        error: the centred error ||B_1(z_1) - z_0||_F / ||z_0 - mean(z_0)||_F over users that no
+            alignment saw.
     """
 
     weight: float
@@ -41,7 +42,7 @@ class Trial:
     def __str__(self) -> str:
         return (
             f"lambda {self.weight:g}, {self.epochs} epochs: "
-            f"Recall@50 {self.recall:.4f}, error {self.error:.3f}"
+            f"Recall@50 {self.recall:.4f}, centred error {self.error:.3f}"
         )
 
 
@@ -98,7 +99,7 @@ class JointValidation:
         judged &= oldest.encoder.knows_users(past).numpy()
         return (
             recall(users, newest.encoder.items(past).numpy(), self._truth, past.bought),
-            relative_error(served[judged], native[judged]),
+            centred_error(served[judged], native[judged]),
         )
 
 

@@ -12,14 +12,15 @@ memory does not grow with rows. `feast_bc.posthoc.mlp.fit_mlp` needs torch and a
 unseen by the choice too.
 
 A direct fit k -> j takes version j's vectors as the previous ones. What a chain loses against it,
-`held_out.relative_error(compose(steps))` tells, or `relative_error` where a step is not affine.
+`held_out.centred_error(compose(steps))` tells, or `centred_error` of what the chain yields where a
+step is not affine.
 """
 
+from feast_bc.centred_error import centred_error
 from feast_bc.posthoc.choice import choose
-from feast_bc.posthoc.error import relative_error
 from feast_bc.posthoc.low_rank import low_rank
 from feast_bc.posthoc.moments import Moments
 from feast_bc.posthoc.procrustes import procrustes
 from feast_bc.posthoc.ridge import PENALTIES, ridge
 
-__all__ = ["PENALTIES", "Moments", "choose", "low_rank", "procrustes", "relative_error", "ridge"]
+__all__ = ["PENALTIES", "Moments", "centred_error", "choose", "low_rank", "procrustes", "ridge"]

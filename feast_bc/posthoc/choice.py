@@ -23,6 +23,8 @@ def choose(
         held_out: the moments of entities which no candidate was fitted on.
         older: as for `ridge`, for the multi-step loss.
 
+    The loss is not centred: on the same vectors that would rank the candidates alike.
+
     Raises:
         ValueError: no candidates.
         InvalidVectorsError: no entity is held out.

@@ -139,7 +139,7 @@ class Moments:
         if not isinstance(transform, AffineTransform):
             raise TypeError(
                 f"{transform!r} is not affine: its error does not follow from moments. Use "
-                "feast_bc.posthoc.relative_error on the vectors."
+                "feast_bc.posthoc.centred_error on the vectors."
             )
         if (transform.from_dim, transform.to_dim) != (self.from_dim, self.to_dim):
             raise DimensionError(
@@ -153,9 +153,15 @@ class Moments:
         weighted = sums if metric is None else metric @ sums
         return max(float(np.trace(weighted)), 0.0)  # rounding may leave an exact fit below 0
 
-    def relative_error(self, transform: BackwardTransform) -> float:
-        """||z~ - z||_F / ||z||_F, as `feast-bc publish` reports it; errors as `squared_error`."""
-        mean = self._mean[self.from_dim :]
-        scatter = np.trace(self._scatter[self.from_dim :, self.from_dim :])
-        size = float(scatter + self.count * (mean @ mean))
-        return float(np.sqrt(self.squared_error(transform) / size)) if size else float("nan")
+    def centred_error(self, transform: BackwardTransform) -> float | None:
+        """||z~ - z||_F / ||z - mean(z)||_F, as `feast-bc publish` reports it.
+
+        Returns:
+            None where the older version's vectors have no spread: of no pair, or of one.
+
+        Raises:
+            TypeError, DimensionError: as `squared_error`.
+        """
+        spread = float(np.trace(self._scatter[self.from_dim :, self.from_dim :]))
+        error = self.squared_error(transform)
+        return float(np.sqrt(error / spread)) if spread else None

@@ -5,7 +5,6 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from feast_bc.activation import Activation
 from feast_bc.catalog import EmbeddingCatalog
 from feast_bc.errors import (
     CatalogError,
@@ -16,6 +15,7 @@ from feast_bc.errors import (
     VersionConflictError,
 )
 from feast_bc.holdout import Holdout
+from feast_bc.rule import Activation
 from feast_bc.transforms import compose
 from tests.catalog.catalogs import LINKS, T0, files_of, publish, source
 from tests.test_transforms import affine
@@ -42,7 +42,8 @@ def test_publishing_the_same_again_changes_nothing(catalog):
     first = publish(catalog, 0, metrics={"a": 1, "b": [1, 2]})
     before = files_of(catalog)
     again = publish(catalog, 0, metrics={"b": (1, 2), "a": 1, "alignment": {"measured": "later"}})
-    assert again == first
+    assert (first.changed, again.changed) == (True, False)
+    assert again.published == first.published == catalog.version("user_embedding", 0)
     assert files_of(catalog) == before
 
 
@@ -104,11 +105,11 @@ def test_activation_rollback_and_retirement(catalog):
     gate = {"passed": False, "measured": []}
     later = T0 + timedelta(hours=5)
     catalog.activate("user_embedding", 2, T0 + timedelta(hours=1), forced=True, gate=gate)
-    rolled_back = catalog.rollback("user_embedding", at=later)
+    rolled_back = catalog.rollback("user_embedding", at=later).published
     assert rolled_back.version == 2
     assert rolled_back.activations == (Activation(T0 + timedelta(hours=1), later),)
     catalog.activate("user_embedding", 2, T0 + timedelta(hours=9))
-    assert catalog.retire("user_embedding", 0).retired
+    assert catalog.retire("user_embedding", 0).published.retired
     catalog.retire("user_embedding", 0)
     catalog.rollback("user_embedding", 1, at=T0)
     zero, one, two = catalog.versions("user_embedding")
@@ -127,9 +128,9 @@ def test_activation_rollback_and_retirement(catalog):
     [
         (lambda c: c.activate("user_embedding", 0, T0), CatalogError, "no older views"),
         (
-            lambda c: c.activate("user_embedding", 1, T0),
+            lambda c: c.activate("user_embedding", 1, T0 + timedelta(days=1)),
             CatalogError,
-            "version 1 is active already",
+            "version 1 is active already, from 2026-01-01",
         ),
         (lambda c: c.activate("user_embedding", 7, T0), UnknownVersionError, "published: 0, 1, 2"),
         (
@@ -162,7 +163,7 @@ def test_requests_that_make_no_sense(local, act, error, message):
 
 
 def test_rollback_without_any_activation(local):
-    with pytest.raises(CatalogError, match="no version is active"):
+    with pytest.raises(CatalogError, match="no version was ever activated"):
         local.rollback("user_embedding", at=T0)
 
 

@@ -162,4 +162,5 @@ def test_as_online_store(serving: Serving, server: dict[str, Any], tmp_path: Pat
     with psycopg.connect(**settings, dbname=server["database"]) as connection:
         found = [name for (name,) in connection.execute(tables)]
     suffix = "_native" if serving == "on_read" else ""
-    assert found == [f"test_user_embedding_v{version}{suffix}" for version in (0, 1)]
+    values = [f"test_user_embedding_v{version}{suffix}" for version in (0, 1)]
+    assert found == [f"test_user_embedding{suffix}_state", *values, "test_user_embedding_written"]

@@ -11,9 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import requests
+from feast import FeatureStore
+from feast.repo_config import RepoConfig
 
+from feast_bc.errors import ProviderError
+from feast_bc.switch_serving import drop_serving, prepare_serving
 from tests.integration.repo import COMPUTED, Repo
 
 
@@ -133,6 +138,39 @@ def test_serve_on_read(tmp_path: Path) -> None:
     native = repo.vectors["user_embedding", 0]
     np.testing.assert_allclose(vectors["values"][:2], native[[2, 0]], rtol=1e-6)
     assert vectors["values"][2] is None
+
+
+def test_a_client_of_a_feature_server(tmp_path: Path) -> None:
+    """It hands pushed rows to the server, whose provider brings them to all views."""
+    repo = Repo(tmp_path)
+    definitions = repo.folder / "definitions.py"
+    options = "entities=[user], push=True"
+    definitions.write_text(definitions.read_text().replace("entities=[user]", options))
+    repo.publish(0)
+    repo.publish(1, active=True)
+    repo.feast("apply")
+    repo.feast("materialize", "2025-12-01T00:00:00", "2026-03-15T00:00:00")
+    fresh = np.arange(3, dtype=np.float32)
+    with running(repo, "serve", health="/health") as address:
+        client = FeatureStore(
+            config=RepoConfig(
+                project="feast_bc",
+                provider="feast_bc.BackwardCompatibleProvider",
+                registry=str(repo.folder / "data" / "registry.db"),
+                offline_store={"type": "duckdb"},
+                online_store={"type": "remote", "path": address},
+                entity_key_serialization_version=3,
+            )
+        )
+        rows = {"user_id": [1], "event_timestamp": [COMPUTED[2]], "embedding": [fresh]}
+        client.push("user_embedding_v1_push", pd.DataFrame(rows))
+        found = client.get_online_features(["user_embedding_v0:embedding"], [{"user_id": 1}])
+        with pytest.raises(ProviderError, match="not with a RemoteOnlineStore"):
+            prepare_serving(client, "user_embedding", "on_read")
+        with pytest.raises(ProviderError, match="not with a RemoteOnlineStore"):
+            drop_serving(client, "user_embedding", "on_read")
+    pushed = repo.catalog.transform("user_embedding", 1).apply(fresh[None])
+    np.testing.assert_allclose(found.to_dict()["embedding"][0], pushed[0], rtol=1e-5, atol=1e-6)
 
 
 def test_ui_shows_the_views_and_their_lineage(repo: Repo) -> None:

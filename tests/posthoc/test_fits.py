@@ -158,10 +158,10 @@ def test_the_penalty_is_chosen_on_held_out_entities() -> None:
     fit, unseen = Moments.split([(vectors, previous, held_out)], from_dim=40, to_dim=4)
     candidates = [ridge(fit, penalty=p, **HOP) for p in PENALTIES]
     chosen = choose(candidates, unseen)
-    errors = [unseen.relative_error(c) for c in candidates]
-    assert unseen.relative_error(chosen) == min(errors)
+    errors = [unseen.centred_error(c) for c in candidates]
+    assert unseen.centred_error(chosen) == min(errors)
     population = moments(more, truth)
-    assert population.relative_error(chosen) < population.relative_error(candidates[0])
+    assert population.centred_error(chosen) < population.centred_error(candidates[0])
 
 
 def test_the_choice_may_weigh_the_older_spaces() -> None:

@@ -18,10 +18,10 @@ from feast.repo_config import RegistryConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feast_bc.activation import to_micros
-from feast_bc.errors import DimensionError, EntityKeyError, InvalidVectorsError, ProviderError
+from feast_bc.errors import DimensionError, EntityKeyError, InvalidVectorsError
+from feast_bc.rule import to_micros
 from feast_bc.versioned_embedding import VersionedEmbedding
-from tests.families import USER, Family, Row, at, make_store, offline, same
+from tests.families import USER, Family, Row, at, make_store, offline, online, same
 from tests.schedules import ASKED, apply, online_at
 from tests.test_rule import families
 
@@ -53,7 +53,7 @@ def family(request: pytest.FixtureRequest) -> Family:
 def filled(folder: Path, family: Family, online_store: dict[str, object] | None) -> FeatureStore:
     store = make_store(folder, online=online_store)
     store.apply([USER])
-    apply(store, family, folder, hour=0)
+    apply(store, family, folder)
     store.materialize(at(-1), at(NOW))
     return store
 
@@ -121,7 +121,7 @@ def test_a_stale_push_after_a_later_apply(
     family: Family, online_store: dict[str, object] | None, tmp_path: Path
 ) -> None:
     store = filled(tmp_path, family, online_store)
-    apply(store, family, tmp_path, hour=NOW + 1)
+    apply(store, family, tmp_path)
     push(store, [Row(1, 1, 1.5, (0, 0, 0))], hour=NOW + 2)
     check(store, family, NOW + 2)
 
@@ -155,6 +155,96 @@ def test_a_newer_version_whose_view_is_retired(
     for version in (0, 1):
         expected = [with_rows(FAMILY, rows).value(version, user, NOW) for user in ASKED]
         same(online_at(store, f"user_embedding_v{version}", NOW), expected)
+
+
+def test_a_user_whom_only_the_pushed_version_knows(
+    family: Family, online_store: dict[str, object] | None, tmp_path: Path
+) -> None:
+    """The oldest newer active version is retired and has no row of the user."""
+    family = replace(family, rows=[*family.rows, Row(1, 98, 2, (1, 1, 1))])
+    embedding = family.write(tmp_path)
+    retired = VersionedEmbedding(
+        "user_embedding",
+        versions=[replace(v, retired=v.version == 2) for v in embedding.versions],
+        entities=[USER],
+        push=True,
+        serving=family.serving,
+    )
+    store = make_store(tmp_path, online=online_store)
+    store.apply([USER, *retired.feature_views().values()])
+    store.materialize(at(-1), at(NOW))
+    rows = [Row(1, 98, 9, (9, 9, 9))]
+    push(store, rows)
+    for version in (0, 1):
+        expected = [with_rows(family, rows).value(version, 98, NOW)]
+        same(online(store, f"user_embedding_v{version}", [98]), expected)
+
+
+@pytest.mark.parametrize("applied", [[0], [1], [0, 2], [1, 2], [2]])
+def test_views_that_are_not_applied(
+    applied: Sequence[int],
+    family: Family,
+    online_store: dict[str, object] | None,
+    tmp_path: Path,
+) -> None:
+    """A push reaches those that are; the others take it from the batch source later."""
+    embedding = family.write(tmp_path)
+    store = make_store(tmp_path, online=online_store)
+    store.apply([USER, *(embedding.view(version) for version in applied)])
+    store.materialize(at(-1), at(NOW))
+    rows = [Row(applied[-1], 1, 9, (7.0,) * family.dims[applied[-1]])]
+    push(store, rows)
+    for version in applied:
+        expected = [with_rows(family, rows).value(version, user, NOW) for user in ASKED]
+        same(online_at(store, f"user_embedding_v{version}", NOW), expected)
+
+
+def test_a_view_that_was_deleted(tmp_path: Path) -> None:
+    store = filled(tmp_path, FAMILY, None)
+    gone = store.get_feature_view("user_embedding_v0")
+    store.apply([], objects_to_delete=[gone], partial=False)
+    rows = [Row(2, 1, 9, (5, 5))]
+    push(store, rows)
+    expected = [with_rows(FAMILY, rows).value(1, user, NOW) for user in ASKED]
+    same(online_at(store, "user_embedding_v1", NOW), expected)
+
+
+def test_a_row_of_the_future_is_refused(family: Family, tmp_path: Path) -> None:
+    """It does not hold yet. Clocks may differ by a minute."""
+    store = filled(tmp_path, family, None)
+    with pytest.raises(InvalidVectorsError, match=r"1 row\(s\) lie in the future \(first: row 1"):
+        push(store, [Row(2, 2, NOW, (5, 5)), Row(2, 1, NOW + 0.1, (5, 5))])
+    check(store, family)
+    rows = [Row(2, 1, NOW + 0.01, (5, 5))]
+    push(store, rows)
+    same(
+        online(store, "user_embedding_v2", [1]),
+        [with_rows(family, rows).value(2, 1, NOW + 1)],
+    )
+
+
+def test_of_two_rows_within_a_second_the_later_push_stays(
+    family: Family, online_store: dict[str, object] | None, tmp_path: Path
+) -> None:
+    """And an earlier instant does not: also in SQLite, which keeps whole seconds."""
+    store = filled(tmp_path, family, online_store)
+    first, second = 9 + 0.2 / 3600, 9 + 0.7 / 3600
+    push(store, [Row(2, 1, second, (5, 5))])
+    push(store, [Row(2, 1, first, (6, 6))])
+    check(store, with_rows(family, [Row(2, 1, second, (5, 5))]))
+    push(store, [Row(2, 1, second, (7, 7))])
+    check(store, with_rows(family, [Row(2, 1, second, (7, 7))]))
+
+
+def test_what_changed_nothing_is_counted(
+    family: Family, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = filled(tmp_path, family, None)
+    push(store, [Row(1, 1, 9, (5, 6, 7)), Row(1, 2, 0.5, (5, 6, 7)), Row(1, 99, 9, (1, 1, 1))])
+    assert not caplog.records
+    push(store, [Row(1, 1, 8, (5, 6, 7)), Row(1, 2, 9, (5, 6, 7))])
+    (record,) = caplog.records
+    assert record.getMessage().startswith("user_embedding_v1: 1 of 2 pushed row(s) changed nothing")
 
 
 async def test_write_to_online_store_and_async(family: Family, tmp_path: Path) -> None:
@@ -192,7 +282,7 @@ def test_pushes_follow_the_rule(
     with tempfile.TemporaryDirectory() as folder:
         store = make_store(Path(folder), online=redis_store if kind == "redis" else None)
         store.apply([USER])
-        apply(store, family, Path(folder), hour=0)
+        apply(store, family, Path(folder))
         store.materialize(at(-1), at(25))
         floats = st.floats(-8, 8, width=16)
         for hour in range(26, 26 + data.draw(st.integers(1, 5))):
@@ -247,11 +337,16 @@ def test_a_missing_timestamp_column(tmp_path: Path) -> None:
         store.push("user_embedding_v2_push", rows)
 
 
-def test_online_view_versioning_is_refused(tmp_path: Path) -> None:
+def test_online_view_versioning(tmp_path: Path) -> None:
+    """Feast then stores version N of a view under a name of its own; pushes find it."""
     registry = RegistryConfig(
         path=str(tmp_path / "registry.db"), enable_online_feature_view_versioning=True
     )
     store = make_store(tmp_path, registry=registry)
     store.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
-    with pytest.raises(ProviderError, match="enable_online_feature_view_versioning"):
-        store.push("user_embedding_v2_push", frame([Row(2, 1, 9, (5, 5))]))
+    later = replace(FAMILY, ttl_hours=100)
+    store.apply([USER, *later.write(tmp_path).feature_views().values()])
+    store.materialize(at(-1), at(NOW))
+    rows = [Row(2, 1, 9, (5, 5))]
+    push(store, rows)
+    check(store, with_rows(later, rows))

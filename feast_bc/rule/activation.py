@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 
 from feast_bc.errors import CatalogError
+from feast_bc.rule.instants import Instants, to_micros
 from feast_bc.vectors import Mask
-
-Instants = npt.NDArray[np.int64]
-"""UTC instants in microseconds since the epoch: Feast's own resolution."""
-
-NEVER = np.iinfo(np.int64).min
-"""The instant of a row that does not exist."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +50,6 @@ def active_at(activations: Sequence[Activation], instants: Instants) -> Mask:
     return mask
 
 
-def is_active(activations: Sequence[Activation], instant: int) -> bool:
-    """Whether one of the intervals holds an instant (microseconds)."""
-    return bool(active_at(activations, np.array([instant]))[0])
-
-
 def boundaries(activations: Sequence[Activation]) -> list[int]:
     """Every start and end of an interval, in microseconds."""
     return [
@@ -69,14 +58,3 @@ def boundaries(activations: Sequence[Activation]) -> list[int]:
         for edge in (activation.active_from, activation.active_until)
         if edge is not None
     ]
-
-
-def last_boundary(activations: Sequence[Activation], until: int) -> int | None:
-    """The newest start or end of an interval at or before `until` (microseconds), if any."""
-    return max((edge for edge in boundaries(activations) if edge <= until), default=None)
-
-
-def to_micros(instant: datetime) -> int:
-    """Microseconds since the epoch, exactly (no float in between)."""
-    delta = instant.astimezone(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds

@@ -1,0 +1,209 @@
+"""A plan: what the catalog says of one view, and the rule's answers under it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from feast_bc.rule.activation import Activation, active_at, boundaries
+from feast_bc.rule.instants import NEVER, Instants, to_micros
+from feast_bc.vectors import Mask
+
+NONE = -1
+"""The winner's number where no version has a row that counts."""
+
+Winners = npt.NDArray[np.int64]
+"""Per row the version whose native row gives the value, or NONE."""
+
+
+class Member(NamedTuple):
+    """A version as the rule sees it.
+
+    Attributes:
+        version: k.
+        digest: names its content; the same number with another content is another version.
+        activations: when it serves the views of older versions.
+    """
+
+    version: int
+    digest: str
+    activations: tuple[Activation, ...] = ()
+
+
+class Rows(NamedTuple):
+    """The newest native row of one version for each of `n` entities.
+
+    Attributes:
+        instant: shape `(n,)`, its timestamp in microseconds; NEVER where there is no row.
+        has_vector: shape `(n,)`, whether there is a row and its vector is not null.
+    """
+
+    instant: Instants
+    has_vector: Mask
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is decided about view j.
+
+    Attributes:
+        members: versions j, j+1, ..., K, in that order.
+        ttl: for how many microseconds a row counts; None for ever.
+    """
+
+    members: tuple[Member, ...]
+    ttl: int | None = None
+    _counting: dict[int, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def version(self) -> int:
+        """j."""
+        return self.members[0].version
+
+    @cached_property
+    def digest(self) -> bytes:
+        """32 bytes that change whenever the plan may give another value.
+
+        A newer version that was never activated has no say: publishing it changes nothing.
+        """
+        last = max(self.ever_counting)
+        decided = {
+            "ttl": self.ttl,
+            "members": [
+                [
+                    member.version,
+                    member.digest,
+                    [
+                        [to_micros(a.active_from), a.active_until and to_micros(a.active_until)]
+                        for a in member.activations
+                    ]
+                    if member.version != self.version
+                    else None,
+                ]
+                for member in self.members
+                if member.version <= last
+            ],
+        }
+        return hashlib.sha256(json.dumps(decided).encode()).digest()
+
+    @cached_property
+    def ever_counting(self) -> tuple[int, ...]:
+        """The versions that may give a value at one instant or another, oldest first."""
+        own, *newer = self.members
+        return (own.version, *(m.version for m in newer if m.activations))
+
+    def counting(self, instant: int) -> tuple[int, ...]:
+        """The versions that count at an instant (microseconds), newest first; j is the last."""
+        place = bisect_right(self._edges, instant)
+        if place not in self._counting:
+            at = np.array([instant])
+            versions = [v for v in self.ever_counting if self.counts(v, at).all()]
+            self._counting[place] = tuple(reversed(versions))
+        return self._counting[place]
+
+    def changes_between(self, since: int, until: int) -> bool:
+        """Whether a cut-over or a rollback lies in (since, until]."""
+        return bisect_right(self._edges, until) > bisect_right(self._edges, since)
+
+    def usable(self, rows: Rows, at: Instants | int) -> Mask:
+        """Which rows have a vector, within the TTL.
+
+        Args:
+            rows: the newest row of a version at or before `at`.
+            at: the instant t, or one for each row.
+        """
+        if self.ttl is None:
+            return rows.has_vector
+        mask: Mask = rows.has_vector & (rows.instant >= at - self.ttl)
+        return mask
+
+    def winners(self, at: Instants | int, usable: Mapping[int, Mask]) -> Winners:
+        """Which version's native row gives each value.
+
+        Args:
+            at: the instant t, or one for each row.
+            usable: per version k >= j a mask of shape `(n,)`: a row of k exists at or before t,
+                within the TTL, and has a vector. Versions left out have none.
+
+        Returns:
+            int64 of shape `(n,)`: the winning version, or NONE.
+        """
+        winner = np.full(len(next(iter(usable.values()))), NONE, np.int64)
+        versions = reversed(self.counting(at)) if isinstance(at, int) else self.ever_counting
+        for version in versions:  # oldest first: a newer usable version overwrites
+            if version in usable:
+                counts = usable[version]
+                if not isinstance(at, int):
+                    counts = counts & self.counts(version, at)
+                winner[counts] = version
+        return winner
+
+    def winners_now(self, at: int, rows: Mapping[int, Rows]) -> Winners:
+        """`winners` for one instant, given each version's newest rows."""
+        return self.winners(at, {version: self.usable(row, at) for version, row in rows.items()})
+
+    def counts(self, version: int, instants: Instants) -> Mask:
+        """At which instants a version may give the view's value: j always, k > j while active."""
+        if version == self.version:
+            return np.ones(instants.shape, bool)
+        return active_at(self.members[version - self.version].activations, instants)
+
+    def instants(self, winner: Winners, at: int, rows: Mapping[int, Rows]) -> Instants:
+        """The event timestamps of values and nulls, in microseconds.
+
+        Args:
+            winner: shape `(n,)`, from `winners_now`.
+            at: the instant t.
+            rows: the same rows.
+
+        Returns:
+            Shape `(n,)`: the winning row's instant; where nobody wins that of the newest row of
+            all versions that count, NEVER where there is none.
+        """
+        found = np.full(winner.shape, NEVER, np.int64)
+        nobody = winner == NONE
+        if nobody.any():
+            for version in self.counting(at):
+                if version in rows:
+                    np.maximum(found, rows[version].instant, out=found, where=nobody)
+        for version, row in rows.items():
+            np.copyto(found, row.instant, where=winner == version)
+        return found
+
+    def changed(self, since: int, until: int, winner: Winners, rows: Mapping[int, Rows]) -> Mask:
+        """Which values at `until` may differ from those at `since`.
+
+        A value changes when the winning row arrives, or when a newer version loses its own: a row
+        without a vector arrives, or a row expires. No cut-over may lie in between.
+
+        Args:
+            since, until: the window, in microseconds. Rows that arrive at `since` itself count.
+            winner: shape `(n,)`, the winners at `until`.
+            rows: each version's newest row at `until`.
+        """
+        changed = np.zeros(winner.shape, bool)
+        for version in self.counting(until):
+            if version not in rows:
+                continue
+            instant, has_vector = rows[version]
+            arrived = instant >= since
+            changed |= arrived & (winner == version)
+            ended = arrived & ~has_vector
+            if self.ttl is not None:
+                expires = instant + self.ttl
+                ended |= (expires >= since) & (expires < until)
+            changed |= ended & (winner < version)
+        return changed
+
+    @cached_property
+    def _edges(self) -> list[int]:
+        newer = self.members[1:]
+        return sorted(edge for member in newer for edge in boundaries(member.activations))

@@ -1,0 +1,133 @@
+"""What an online store knows of the native rows behind its values, per entity.
+
+Values alone do not tell which version gave them. Beside them stands, for each version k of the
+family, the newest native row that the store was told of, and which version gave view k's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntFlag
+
+import numpy as np
+import numpy.typing as npt
+
+from feast_bc.rule.instants import NEVER
+from feast_bc.rule.plan import NONE, Rows, Winners
+from feast_bc.vectors import Mask
+
+ENTRY = np.dtype(
+    [("digest", "<u4"), ("instant", "<i8"), ("gave", "<u2"), ("flags", "u1"), ("", "u1")]
+)
+"""One version of one entity: 16 bytes."""
+
+_UNWRITTEN, _NULL, _VERSION_0 = 0, 1, 2
+"""How `gave` says that a view was never written, is null, or has version 0's vector."""
+
+
+class Entry(IntFlag):
+    """What is known of a version's newest row.
+
+    ROW: there is one. VECTOR: its vector is not null. PUSHED: it was pushed, and is not known to
+    stand in the batch source.
+    """
+
+    ROW = 1
+    VECTOR = 2
+    PUSHED = 4
+
+
+class State:
+    """The entries of `n` entities for versions 0, 1, ..., K.
+
+    Args:
+        entries: structured array of shape `(n, K + 1)` and dtype `ENTRY`. An entry of zeros says
+            that nothing is known.
+        digests: the first 4 bytes of each version's digest, as numbers. Entries of a version
+            with another digest are of another version with the same number: they are cleared.
+    """
+
+    def __init__(self, entries: npt.NDArray[np.void], digests: Sequence[int]) -> None:
+        self.entries = entries
+        self._digests = digests
+        known = entries["digest"][:, : len(digests)]
+        other = (known != np.array(digests, np.uint32)) & (known != 0)
+        if other.any():
+            self.entries = entries = entries.copy()
+            entries[:, : len(digests)][other] = np.zeros((), ENTRY)
+
+    @classmethod
+    def empty(cls, count: int, digests: Sequence[int]) -> State:
+        """The state of entities that nothing is known of."""
+        return cls(np.zeros((count, len(digests)), ENTRY), digests)
+
+    @classmethod
+    def decode(cls, stored: npt.NDArray[np.uint8], digests: Sequence[int]) -> State:
+        """Read what `encode` made.
+
+        Args:
+            stored: shape `(n, w)` with w >= `width(K + 1)`. Who wrote it may have known more
+                versions: theirs are kept.
+            digests: as on the constructor.
+        """
+        count, width = stored.shape
+        whole = stored[:, : width - width % ENTRY.itemsize]
+        entries = np.ascontiguousarray(whole).view(ENTRY)
+        return cls(entries.reshape(count, width // ENTRY.itemsize), digests)
+
+    @staticmethod
+    def width(versions: int) -> int:
+        """How many bytes the states of so many versions take."""
+        return versions * ENTRY.itemsize
+
+    def encode(self) -> npt.NDArray[np.uint8]:
+        """The stored bytes, shape `(n, width(K + 1))`."""
+        flat: npt.NDArray[np.uint8] = np.ascontiguousarray(self.entries).view(np.uint8)
+        count, versions = self.entries.shape
+        return flat.reshape(count, self.width(versions))
+
+    def rows(self, version: int) -> Rows:
+        """A version's newest rows."""
+        flags = self.entries["flags"][:, version]
+        instant = np.where(flags & Entry.ROW, self.entries["instant"][:, version], NEVER)
+        return Rows(instant, (flags & Entry.VECTOR) != 0)
+
+    def pushed(self, version: int) -> Mask:
+        """Shape `(n,)`: whose newest row of a version was pushed."""
+        mask: Mask = (self.entries["flags"][:, version] & Entry.PUSHED) != 0
+        return mask
+
+    def written(self, view: int) -> Mask:
+        """Shape `(n,)`: where view j has a value or a null."""
+        mask: Mask = self.entries["gave"][:, view] != _UNWRITTEN
+        return mask
+
+    def giver(self, view: int) -> Winners:
+        """Shape `(n,)`: the version that gave view j's stored value; NONE for a null or nothing."""
+        gave = self.entries["gave"][:, view].astype(np.int64) - _VERSION_0
+        return np.maximum(gave, NONE)
+
+    def know(self, version: int, rows: Rows, where: Mask, *, pushed: bool) -> None:
+        """Take note of a version's newest rows, where there are any."""
+        where = where & (rows.instant != NEVER)
+        column = self.entries[:, version]
+        column["digest"][where] = self._digests[version]
+        column["instant"][where] = rows.instant[where]
+        flags = np.where(rows.has_vector, Entry.ROW | Entry.VECTOR, Entry.ROW)
+        column["flags"][where] = flags[where] | (Entry.PUSHED if pushed else 0)
+
+    def forget(self, version: int, where: Mask) -> None:
+        """Note that a version has no row."""
+        column = self.entries[:, version]
+        column["flags"][where] = 0
+        column["instant"][where] = 0
+
+    def wrote(self, view: int, winner: Winners, where: Mask) -> None:
+        """Take note of which version gave view j's value; NONE: it is null."""
+        column = self.entries[:, view]
+        column["digest"][where] = self._digests[view]
+        column["gave"][where] = (winner + _VERSION_0)[where]
+
+    def lost_track(self, view: int, where: Mask) -> None:
+        """Note that it is no longer known which row gave view j's value, only that it is there."""
+        self.entries["gave"][:, view][where] = _NULL

@@ -1,0 +1,50 @@
+"""Holds feast-bc to its one rule over random histories, through its public surface.
+
+The rule: at any time t, view j's value for an entity is taken from the newest version k >= j that
+is active at t and has a native row for that entity at or before t (within the TTL), transformed
+k -> j. Version j itself is always active for its own view; k > j counts only from its active_from
+until its rollback. No such row: null. Of one version only its newest row at t counts; if that row
+is null, the version has no usable row. A row is within the TTL while t minus its instant is at
+most the TTL.
+
+What is promised offline:
+- `get_historical_features` equals the rule at every instant, past or future, over all native rows
+  of the batch sources, under the plan that the view was last applied with.
+
+What is promised online, served materialized:
+- After a materialization up to t each of its views equals the rule at t, under the plan that the
+  view was last applied with. Native rows after t do not count.
+- An apply alone, a moved clock and a materialization of other views change no value.
+- A native row that arrives with a timestamp before the window's start may stay unseen. A run
+  sees it for sure if it starts before all rows, is the first one after a change of the plan, or
+  ends before an earlier end.
+- A pushed row that is newer than all native rows of its version that a run sees may outlive the
+  run, or not. A row pushed to both stores is a late native row for the runs that follow.
+- A materialization may leave the value of an entity that no batch source knows.
+
+What is promised online, served on read:
+- A read at an instant r equals the rule at r, under the plan that the view was last applied with,
+  over the native rows that the online store was given: by a run of any view of the family that
+  covers the version, or by a push. A stored row counts at once, even if its timestamp lies ahead.
+- Late rows and pushed rows are as above. After a run that ends before an earlier end, a version
+  may have its newest row up to that end, or the newest that the store was ever given.
+
+What is promised of a push of version k at an instant s:
+- It counts for view k, and for each older applied view in whose plan k is active at s.
+- It does not count where the store knows a row of k with a newer timestamp (an equal one is
+  replaced), where a newer version that is active at s has a usable row in the store, or where the
+  pushed row itself is beyond the TTL. Such a push is dropped; it changes nothing.
+- Served on read, the store takes every row that is not older than what it has of the version.
+- It is refused whole if a timestamp lies more than a minute ahead of the clock.
+
+What is promised of a change of serving:
+- `prepare_serving` changes nothing that is served. Once the other serving is applied, values are
+  those of the preparation, until the first materialization, which sees everything.
+- `drop_serving` refuses the serving in use.
+
+A view is read online only if it was materialized, or prepared, since it was created under its
+serving. The event timestamp of a value is the instant of the native row that it comes from.
+
+`oracle` has the rule and the arithmetic of the vectors, `promises` what the online store may hold:
+both on plain dictionaries, and without an import from feast_bc.
+"""

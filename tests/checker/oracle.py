@@ -1,0 +1,98 @@
+"""The rule, one value at a time, on plain dictionaries. Instants are whole seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+Plan = Mapping[str, Any]
+"""What a view was applied with: {"view": j, "ttl": seconds or None,
+"active": {k: [(from, until or None), ...]}}, where "active" names every version k >= j."""
+
+Link = Mapping[str, Any]
+"""B_k: {"kind": "affine", "weight": rows, "bias": column}, {"kind": "truncation", "to": D_{k-1}}
+or {"kind": "mlp", "layers": [(weight, bias), ...]}; all of whole numbers."""
+
+
+class Row(NamedTuple):
+    """A native row of version `version`. `number` is its own; `pushed` rows came by a push."""
+
+    version: int
+    entity: int
+    at: int
+    number: int
+    null: bool = False
+    pushed: bool = False
+
+    def __repr__(self) -> str:
+        kind = " null" * self.null + " pushed" * self.pushed
+        return f"v{self.version}#{self.number}(entity {self.entity}, {told(self.at)}{kind})"
+
+
+def told(instant: int) -> str:
+    """An instant in words."""
+    hours, seconds = divmod(instant, 3600)
+    return f"{hours}h+{seconds}s" if seconds else f"{hours}h"
+
+
+def value(plan: Plan, rows: Iterable[Row], entity: int, t: int) -> Row | None:
+    """The row that the view's value is taken from at t."""
+    past = [row for row in rows if row.entity == entity and row.at <= t]
+    return winner(plan, {k: newest(past, k) for k in plan["active"]}, t)
+
+
+def newest(rows: Iterable[Row], version: int) -> Row | None:
+    """The newest row of a version."""
+    return max((r for r in rows if r.version == version), key=lambda r: r.at, default=None)
+
+
+def winner(plan: Plan, standing: Mapping[int, Row | None], t: int) -> Row | None:
+    """The row that the value is taken from, if each version has the row `standing[version]`."""
+    for version in sorted(plan["active"], reverse=True):
+        row = standing.get(version)
+        if row is not None and serves(plan, version, t) and usable(plan, row, t):
+            return row
+    return None
+
+
+def serves(plan: Plan, version: int, t: int) -> bool:
+    """Whether a version may give the view's value at t."""
+    if version == plan["view"]:
+        return True
+    return any(
+        start <= t and (end is None or t < end) for start, end in plan["active"].get(version, ())
+    )
+
+
+def usable(plan: Plan, row: Row, t: int) -> bool:
+    """Whether a row has a vector that is not beyond the TTL at t."""
+    return not row.null and (plan["ttl"] is None or t - row.at <= plan["ttl"])
+
+
+def transformed(
+    links: Mapping[int, Link], vector: Sequence[int], version: int, view: int
+) -> tuple[int, ...]:
+    """A native vector of a version in the space of an older one, hop by hop."""
+    for k in range(version, view, -1):
+        vector = _through(links[k], vector)
+    return tuple(vector)
+
+
+def _through(link: Link, vector: Sequence[int]) -> Sequence[int]:
+    if link["kind"] == "truncation":
+        return vector[: link["to"]]
+    if link["kind"] == "affine":
+        return _affine(link["weight"], link["bias"], vector)
+    *hidden, (weight, bias) = link["layers"]
+    for layer in hidden:
+        vector = [max(0, x) for x in _affine(*layer, vector)]
+    return _affine(weight, bias, vector)
+
+
+def _affine(
+    weight: Sequence[Sequence[int]], bias: Sequence[int], vector: Sequence[int]
+) -> list[int]:
+    return [
+        sum(w * x for w, x in zip(line, vector, strict=True)) + b
+        for line, b in zip(weight, bias, strict=True)
+    ]

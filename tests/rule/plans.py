@@ -1,0 +1,96 @@
+"""Random plans and native rows of one entity, on a clock of small whole numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from hypothesis import strategies as st
+
+from feast_bc.rule import NEVER, NONE, Activation, Member, Plan, Rows, to_datetime
+
+HORIZON = 12
+"""All instants lie in 0, 1, ..., HORIZON."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Native rows of one entity and what was decided: plain numbers, for the oracle.
+
+    Attributes:
+        active: per version k > j its (from, until); until None while active.
+        rows: (version, instant, whether it has a vector).
+        ttl: the TTL, or None.
+        version: j.
+        versions: how many there are above j, and j.
+    """
+
+    version: int
+    versions: int
+    active: Mapping[int, Sequence[tuple[int, int | None]]] = field(default_factory=dict)
+    rows: Sequence[tuple[int, int, bool]] = ()
+    ttl: int | None = None
+
+    def plan(self) -> Plan:
+        """The same for the code under test."""
+        return Plan(
+            tuple(
+                Member(
+                    k,
+                    f"digest {k}",
+                    tuple(
+                        Activation(to_datetime(s), None if e is None else to_datetime(e))
+                        for s, e in self.active.get(k, ())
+                    ),
+                )
+                for k in range(self.version, self.version + self.versions)
+            ),
+            self.ttl,
+        )
+
+    def newest(self, version: int, at: int) -> tuple[int, bool] | None:
+        """A version's newest row at or before an instant."""
+        past = [(instant, valid) for k, instant, valid in self.rows if k == version]
+        return max((row for row in past if row[0] <= at), default=None)
+
+    def columns(self, at: int) -> dict[int, Rows]:
+        """The newest rows as columns of one entity."""
+        found = {}
+        for version in range(self.version, self.version + self.versions):
+            row = self.newest(version, at)
+            found[version] = Rows(
+                np.array([NEVER if row is None else row[0]]),
+                np.array([row is not None and row[1]]),
+            )
+        return found
+
+    def counts(self, version: int, at: int) -> bool:
+        return version == self.version or any(
+            start <= at and (end is None or at < end) for start, end in self.active.get(version, ())
+        )
+
+    def winner(self, at: int) -> tuple[int, int | None]:
+        """The rule's sentence: the winning version, and its row's instant."""
+        for version in reversed(range(self.version, self.version + self.versions)):
+            row = self.newest(version, at)
+            if row is None or not self.counts(version, at):
+                continue
+            instant, valid = row
+            if valid and (self.ttl is None or at - instant <= self.ttl):
+                return version, instant
+        return NONE, None
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> History:
+    version, versions = draw(st.integers(0, 2)), draw(st.integers(1, 4))
+    members = range(version, version + versions)
+    active = {}
+    for k in members:
+        edges = sorted(draw(st.lists(st.integers(0, HORIZON), max_size=4)))
+        starts, ends = edges[::2], edges[1::2]
+        active[k] = [(s, ends[i] if i < len(ends) else None) for i, s in enumerate(starts)]
+    places = draw(st.sets(st.tuples(st.sampled_from(members), st.integers(0, HORIZON)), max_size=8))
+    rows = [(k, instant, draw(st.integers(0, 3)) > 0) for k, instant in sorted(places)]
+    return History(version, versions, active, rows, draw(st.none() | st.integers(0, HORIZON)))
