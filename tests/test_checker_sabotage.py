@@ -145,6 +145,7 @@ def test_a_stale_value(world: World, database: Path) -> None:
         read(world)
 
 
+@pytest.mark.parametrize("serving", [MATERIALIZED], indirect=True)
 def test_a_wrong_event_timestamp(world: World, database: Path) -> None:
     stamp = int(instant(3).timestamp())
     run(database, "UPDATE {name} SET event_ts=?", stamp, name=table(world, 1))

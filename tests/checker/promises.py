@@ -11,12 +11,28 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from tests.checker.oracle import Plan, Row, newest, serves, usable, winner
+from tests.checker.oracle import Plan, Row, serves, usable, winner
 from tests.checker.releases import decides
+from tests.checker.sight import Runs, Sight
 
 MATERIALIZED, ON_READ = "materialized", "on_read"
 
 Possible = set[Row | None]
+
+
+@dataclass
+class Values:
+    """What is stored of a view that is served materialized.
+
+    Attributes:
+        runs: what its runs saw.
+        written: what decided its values when they were last written.
+        of: what each entity's value may be taken from.
+    """
+
+    runs: Runs = field(default_factory=Runs)
+    written: object = None
+    of: dict[int, Possible] = field(default_factory=dict)
 
 
 @dataclass
@@ -25,20 +41,18 @@ class View:
 
     Attributes:
         plan, serving: what it was last applied with.
-        written: what decided its values when they were last written.
         readable: whether it was materialized since it was created under its serving.
-        watermark: the latest end of its runs.
-        seen: the native rows that its runs saw.
-        values: served materialized: what each entity's value may be taken from.
+        watermark: the latest end of its runs, from which Feast starts the next one.
+        values: what is stored of it.
+        prepared: what was stored of it beside the serving in use.
     """
 
     plan: Plan
     serving: str
-    written: object = None
     readable: bool = False
     watermark: int | None = None
-    seen: set[int] = field(default_factory=set)
-    values: dict[int, Possible] = field(default_factory=dict)
+    values: Values = field(default_factory=Values)
+    prepared: Values | None = None
 
 
 class Online:
@@ -51,32 +65,31 @@ class Online:
     def __init__(self, entities: Sequence[int]) -> None:
         self.entities = entities
         self.views: dict[int, View] = {}
+        self._natives: dict[int, Runs] = {}
         self._known: dict[str, dict[tuple[int, int], Possible]] = {}
-        self._prepared: dict[int, dict[int, Possible]] = {}
         for serving in (MATERIALIZED, ON_READ):
             self._forget(serving)
 
     def apply(self, plan: Plan, serving: str) -> None:
         """A view is applied; that alone changes no value."""
-        view = self.views.get(plan["view"])
-        if view is None:
-            self.views[plan["view"]] = View(plan, serving)
-            return
+        view = self.views.setdefault(plan["view"], View(plan, serving))
         view.plan = plan
         if view.serving != serving:
-            view.serving, view.written = serving, None
-            view.readable = plan["view"] in self._prepared
-            # What stands there from an earlier time under this serving is never read.
-            view.values = self._prepared.get(plan["view"], view.values)
+            view.serving = serving
+            view.readable = view.prepared is not None
+            if serving == MATERIALIZED and view.prepared is not None:
+                view.values = view.prepared
 
     def switched(self) -> None:
         """All views were applied with another serving: what was prepared is in use."""
-        self._prepared = {}
+        for view in self.views.values():
+            view.prepared = None
 
     def delete(self, version: int) -> None:
         """A view is deleted, and what only it needed in the store may be gone."""
         del self.views[version]
-        self._prepared.pop(version, None)
+        covered = {k for view in self.views.values() for k in view.plan["active"]}
+        self._natives = {k: runs for k, runs in self._natives.items() if k in covered}
         for known in self._known.values():
             for possible in known.values():
                 possible.add(None)
@@ -92,37 +105,54 @@ class Online:
             start: where the window starts; None for an incremental run.
             end: where it ends.
         """
-        runs = [self._run(self.views[k], rows, start, end) for k in versions]
-        for run in runs:
-            if run.serving == MATERIALIZED:
-                run.view.values = self._values(run, rows, run.view.values)
-        for run in runs:
-            self._learn(run)
-            view = run.view
-            view.written, view.readable = decides(view.plan), True
+        views = [self.views[k] for k in versions]
+        stored = [view for view in views if view.serving == MATERIALIZED]
+        sights = []
+        for view in stored:
+            values, since = view.values, start
+            if since is None:
+                ends = [end for end in (view.watermark, values.runs.end) if end is not None]
+                since = min(ends, default=None)
+            if values.written != decides(view.plan):
+                since = None
+            sight = values.runs.run(_of(view.plan, rows), since, end)
+            values.of = self._resolved(view.plan, sight, end, MATERIALIZED, values.of)
+            values.written = decides(view.plan)
+            sights.append(sight)
+        for view, sight in zip(stored, sights, strict=True):
+            for k in view.plan["active"]:
+                self._learn(MATERIALIZED, k, sight, sure=serves(view.plan, k, end))
+        for view in views:
+            if view.serving == ON_READ:
+                self._give(view.plan, rows, view.watermark if start is None else start, end)
+            view.readable = True
             view.watermark = max(end, end if view.watermark is None else view.watermark)
 
     def prepare(self, serving: str, rows: Collection[Row], end: int) -> None:
         """Another serving is filled beside the one in use."""
-        runs = [_Run(view, serving, rows, end, whole=True) for view in self.views.values()]
-        self._prepared = {
-            run.view.plan["view"]: self._values(run, rows, run.view.values)
-            if serving == MATERIALIZED
-            else run.view.values
-            for run in runs
-        }
-        for run in runs:
-            self._learn(run)
+        for view in self.views.values():
+            view.prepared = Values(written=decides(view.plan))
+            if serving == MATERIALIZED:
+                sight = view.prepared.runs.run(_of(view.plan, rows), None, end)
+                before = view.values.of
+                view.prepared.of = self._resolved(view.plan, sight, end, serving, before)
+        for view in self.views.values():
+            if serving == ON_READ:
+                self._give(view.plan, rows, None, end)
+            else:
+                sight = Runs().run(_of(view.plan, rows), None, end)
+                for k in view.plan["active"]:
+                    self._learn(serving, k, sight, sure=serves(view.plan, k, end))
 
     def drop(self, serving: str) -> bool:
         """Delete what a serving keeps; false if that is to be refused: it is in use."""
         if any(view.serving == serving for view in self.views.values()):
             return False
         self._forget(serving)
-        self._prepared = {}
-        if serving == MATERIALIZED:
-            for view in self.views.values():
-                view.values = {}
+        for view in self.views.values():
+            view.prepared = None
+            if serving == MATERIALIZED:
+                view.values = Values()
         return True
 
     def push(self, row: Row, now: int) -> None:
@@ -134,9 +164,9 @@ class Online:
             per_view = {k: self._verdicts(self.views[k].plan, row, now) for k in targets}
             verdicts = set().union(*per_view.values())
             for k, verdict in per_view.items():
-                view = self.views[k]
-                stays: Possible = view.values.get(row.entity, set()) if False in verdict else set()
-                view.values[row.entity] = stays | ({row} if True in verdict else set())
+                values = self.views[k].values.of
+                stays: Possible = values.get(row.entity, set()) if False in verdict else set()
+                values[row.entity] = stays | ({row} if True in verdict else set())
         known = self._known[serving][row.version, row.entity]
         taken: Possible = {old if old and old.at > row.at else row for old in known}
         self._known[serving][row.version, row.entity] = (taken if True in verdicts else set()) | (
@@ -147,7 +177,7 @@ class Online:
         """What a read of a view at the instant `now` may take an entity's value from."""
         view = self.views[version]
         if view.serving == MATERIALIZED:
-            return view.values[entity]
+            return view.values.of[entity]
         known = self._known[ON_READ]
         return _winners(view.plan, {k: known[k, entity] for k in view.plan["active"]}, now)
 
@@ -155,60 +185,53 @@ class Online:
         """A read found this, so that is what stands there."""
         view = self.views[version]
         if view.serving == MATERIALIZED:
-            view.values[entity] = {row}
+            view.values.of[entity] = {row}
         elif row is not None:
             self._known[ON_READ][row.version, entity] = {row}
 
     def _forget(self, serving: str) -> None:
         self._known[serving] = defaultdict(lambda: {None})
+        if serving == ON_READ:
+            self._natives = {}
 
-    def _run(self, view: View, rows: Collection[Row], start: int | None, end: int) -> _Run:
-        start = view.watermark if start is None else start
-        mine = [row for row in rows if row.version in view.plan["active"]]
-        whole = (
-            view.written != decides(view.plan)  # so is the first run of all
-            or start is None
-            or all(start <= row.at for row in mine)
-            or (view.watermark is not None and end < view.watermark)
-        )
-        view.seen |= {
-            row.number
-            for row in mine
-            if row.at <= end and (whole or start is None or start <= row.at)
-        }
-        return _Run(view, view.serving, rows, end, whole=whole)
+    def _give(self, plan: Plan, rows: Collection[Row], start: int | None, end: int) -> None:
+        """The native rows of all versions of a plan are written."""
+        for k in plan["active"]:
+            runs = self._natives.setdefault(k, Runs())
+            since = None if start is None or runs.end is None else min(start, runs.end)
+            sight = runs.run([row for row in rows if row.version == k], since, end)
+            self._learn(ON_READ, k, sight, sure=True)
 
-    def _values(
-        self, run: _Run, rows: Collection[Row], before: Mapping[int, Possible]
+    def _resolved(
+        self,
+        plan: Plan,
+        sight: Sight,
+        end: int,
+        serving: str,
+        before: Mapping[int, Possible],
     ) -> dict[int, Possible]:
-        known = self._known[run.serving]
+        """What a run may write for each entity."""
         values: dict[int, Possible] = {}
         for entity in self.entities:
             standing: dict[int, Possible] = {}
-            for k in run.view.plan["active"]:
-                sure, late = run.rows_of(k, entity)
-                pushed = {
-                    row
-                    for row in known[k, entity]
-                    if row is not None and row.pushed and (sure is None or row.at > sure.at)
-                }
-                standing[k] = {sure} | late | pushed
-            values[entity] = _winners(run.view.plan, standing, run.end)
-            if all(row.entity != entity for row in rows):
+            for k in plan["active"]:
+                known = self._known[serving][k, entity]
+                pushed = {row for row in known if row and row.pushed and sight.outlives(row)}
+                standing[k] = {sight.sure(k, entity)} | sight.late(k, entity) | pushed
+            values[entity] = _winners(plan, standing, end)
+            if entity not in sight.entities:
                 values[entity] |= before.get(entity, set())
         return values
 
-    def _learn(self, run: _Run) -> None:
-        for k in run.view.plan["active"]:
-            for entity in self.entities:
-                sure, late = run.rows_of(k, entity)
-                old = self._known[run.serving][k, entity]
-                known: Possible = {_later(row, o) for row in {sure} | late for o in old}
-                if run.whole and not (run.serving == ON_READ and all(o and o.pushed for o in old)):
-                    known.add(sure)
-                if run.serving == MATERIALIZED and not serves(run.view.plan, k, run.end):
-                    known |= old  # such a version need not be read
-                self._known[run.serving][k, entity] = known
+    def _learn(self, serving: str, version: int, sight: Sight, *, sure: bool) -> None:
+        """What a run may have taught the store of a version; `sure`: it has to."""
+        for entity in self.entities:
+            old = self._known[serving][version, entity]
+            news = {sight.sure(version, entity)} | sight.late(version, entity)
+            known: Possible = {_later(row, o, sight) for row in news for o in old}
+            if sight.whole and not all(o and o.pushed for o in old):
+                known.add(sight.sure(version, entity))
+            self._known[serving][version, entity] = known | (set() if sure else old)
 
     def _targets(self, row: Row, now: int) -> list[int]:
         """The views that a pushed row may concern."""
@@ -233,29 +256,8 @@ class Online:
         return wins | ({False} if any(True in obstacle for obstacle in obstacles) else set())
 
 
-class _Run:
-    """One view's materialization: which native rows it saw, and which it may have seen."""
-
-    def __init__(
-        self, view: View, serving: str, rows: Collection[Row], end: int, *, whole: bool
-    ) -> None:
-        self.view = view
-        self.serving = serving
-        self.end = end
-        self.whole = whole
-        self._rows: dict[tuple[int, int], list[Row]] = defaultdict(list)
-        for row in rows:
-            if row.at <= end:
-                self._rows[row.version, row.entity].append(row)
-
-    def rows_of(self, version: int, entity: int) -> tuple[Row | None, Possible]:
-        """The newest row of a version that it saw, and the newer ones that it may have seen."""
-        rows = self._rows[version, entity]
-        if self.whole:
-            return newest(rows, version), set()
-        sure = newest((row for row in rows if row.number in self.view.seen), version)
-        late = {row for row in rows if sure is None or row.at > sure.at}
-        return sure, set(late)
+def _of(plan: Plan, rows: Collection[Row]) -> list[Row]:
+    return [row for row in rows if row.version in plan["active"]]
 
 
 def _winners(plan: Plan, standing: Mapping[int, Possible], t: int) -> Possible:
@@ -264,7 +266,10 @@ def _winners(plan: Plan, standing: Mapping[int, Possible], t: int) -> Possible:
     return {winner(plan, dict(zip(versions, choice, strict=True)), t) for choice in choices}
 
 
-def _later(row: Row | None, old: Row | None) -> Row | None:
-    if row is None or (old is not None and old.at > row.at):
-        return old
-    return row
+def _later(row: Row | None, old: Row | None, sight: Sight) -> Row | None:
+    """What is known after a native row was seen, or no row."""
+    if old is None or row is None:
+        return row or old
+    if row.at == old.at and old.pushed:
+        return old if sight.outlives(old) else row
+    return old if old.at > row.at else row

@@ -58,4 +58,4 @@ def decides(plan: Plan) -> tuple[Any, ...]:
         for k, spans in plan["active"].items()
         if k != plan["view"]
     }
-    return plan["ttl"], tuple(sorted(spans.items()))
+    return plan["ttl"], tuple(sorted((k, some) for k, some in spans.items() if some))
