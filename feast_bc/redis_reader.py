@@ -12,7 +12,7 @@ from feast.repo_config import RepoConfig
 from redis import Redis
 
 from feast_bc.reading import Column, Request, take
-from feast_bc.redis_commands import hmget
+from feast_bc.redis_commands import hget, hmget
 from feast_bc.redis_exchange import Exchange
 from feast_bc.redis_fields import view_fields
 from feast_bc.store_reader import StoreReader
@@ -37,6 +37,8 @@ class RedisReader(StoreReader):
             commands = self.commands(request)
             return columns(request, hash_fields(self.store, self.config, commands))
         with Exchange(client) as exchange:
+            if len(fields) == 1:
+                return [exchange.ask(hget(keys, fields[0]), len(keys))]
             return columns(request, exchange.ask(hmget(keys, fields), len(keys)))
 
     async def read_async(self, request: Request) -> list[Column]:

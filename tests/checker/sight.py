@@ -76,9 +76,11 @@ class Runs:
             start: where its window starts; None if it is to look at everything.
             end: where its window ends.
         """
-        if self.end is None or end < self.end:
-            start = None
-        elif start is not None and all(start <= row.at for row in rows):
+        if (
+            self.end is None
+            or end < self.end
+            or (start is not None and all(start <= row.at for row in rows))
+        ):
             start = None
         self.seen |= {
             row.number for row in rows if row.at <= end and (start is None or start <= row.at)
