@@ -2,33 +2,43 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-STAMP := $(VENV)/.installed
+INSTALL = $(RUN) -m pip install --quiet --constraint constraints.txt --editable
+# The demo needs little; the other targets add the development tools to the same environment.
+DEMO := $(VENV)/.demo
+DEV := $(VENV)/.dev
 
-.PHONY: demo test lint check-rule bench clean
+.PHONY: demo test test-wheel lint check-rule bench clean
 
-demo: $(STAMP)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
+demo: $(DEMO)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
 	$(RUN) -m training demo
 
 test: lint  ## everything that must hold
 	$(RUN) -m pytest
 
-lint: $(STAMP)
+test-wheel:  ## the README on the built wheel, installed as its users do
+	PYTHON=$(PYTHON) .ci/wheel
+
+lint: $(DEV)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-check-rule: $(STAMP)  ## the one rule over 500 random histories, through the public surface
+check-rule: $(DEV)  ## the one rule over 500 random histories, through the public surface
 	$(RUN) -m tests.checker --histories 500 --steps 20
 
 BENCHMARKS := materialize online_read historical transform alignment_init training_speed
 
-bench: $(STAMP)  ## every benchmark at full size, one after the other; JSON in runs/benchmarks
+bench: $(DEV)  ## every benchmark at full size, one after the other; JSON in runs/benchmarks
 	for name in $(BENCHMARKS); do $(RUN) -m benchmarks.$$name || exit 1; done
 
-$(STAMP): pyproject.toml constraints.txt
+$(DEMO): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) '.[training]'
+	touch $@
+
+$(DEV): $(DEMO)
+	$(INSTALL) '.[dev]'
 	touch $@
 
 clean:

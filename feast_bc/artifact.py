@@ -44,7 +44,7 @@ class TransformRef:
     from_dim: int
     to_dim: int
 
-    def load(self, **storage_options: Any) -> BackwardTransform:
+    def load(self) -> BackwardTransform:
         """Read, verify and rebuild the transformation.
 
         Raises:
@@ -52,18 +52,19 @@ class TransformRef:
             DirectionError, DimensionError: the file holds another transformation than promised.
         """
         try:
-            with fsspec.open(self.uri, "rb", **storage_options) as file:
+            with fsspec.open(self.uri, "rb") as file:
                 data = file.read()
         except FileNotFoundError:
             raise ArtifactError(
                 f"{self.uri}: the transformation {self.from_version} -> {self.to_version} is "
                 "missing. Restore the file, or publish the version again."
             ) from None
-        except (OSError, ImportError) as error:
+        except Exception as error:  # drivers raise whatever their SDK raises
             raise ArtifactError(
                 f"{self.uri}: the transformation {self.from_version} -> {self.to_version} cannot "
-                f"be read ({type(error).__name__}: {error}). Check the network, the credentials "
-                "and that the fsspec driver of the protocol is installed."
+                f"be read ({type(error).__name__}: {error}). Check the network, the driver's "
+                "settings and credentials in this process's environment, and that the fsspec "
+                "driver of the protocol is installed."
             ) from error
         transform = loads(data, sha256=self.sha256, of=self.uri)
         if (transform.from_version, transform.to_version) != (self.from_version, self.to_version):

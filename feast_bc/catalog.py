@@ -47,15 +47,18 @@ class EmbeddingCatalog:
     raises CatalogError where the filesystem cannot be reached, and ArtifactError where a file is
     damaged or written by a newer release.
 
+    Only its URI reaches the Feast registry and, through it, the processes that apply, materialize
+    and serve. How to reach it is therefore said once per machine: in the environment of the driver
+    (`AWS_PROFILE`) and of fsspec (`FSSPEC_S3_ENDPOINT_URL`), or in fsspec's configuration files.
+
     Args:
         root: a local folder (made absolute) or an fsspec URI such as `s3://bucket/embeddings`.
             An object store must support conditional writes, as S3 and GCS do, for racing
             publishers to be safe.
-        storage_options: what fsspec needs to reach it.
     """
 
-    def __init__(self, root: str | Path, **storage_options: Any) -> None:
-        self._files = CatalogFiles(root, storage_options)
+    def __init__(self, root: str | Path) -> None:
+        self._files = CatalogFiles(root)
 
     @property
     def root(self) -> str:
@@ -114,8 +117,7 @@ class EmbeddingCatalog:
                 f"{from_version} -> {to_version}."
             )
         links = [v.transform for v in published[to_version + 1 : from_version + 1]]
-        options = self._files.storage_options
-        return compose([link.load(**options) for link in reversed(links) if link is not None])
+        return compose([link.load() for link in reversed(links) if link is not None])
 
     def publish(
         self,

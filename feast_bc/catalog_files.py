@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
@@ -23,24 +22,22 @@ class CatalogFiles:
 
     Args:
         root: a local path (made absolute) or an fsspec URI such as `s3://bucket/embeddings`.
-        storage_options: what fsspec needs to reach it; see the filesystem's documentation.
     """
 
-    def __init__(self, root: str | Path, storage_options: dict[str, Any]) -> None:
+    def __init__(self, root: str | Path) -> None:
         self.root = str(root)
-        self.storage_options = storage_options
         with self._reaching("open"):
-            self._fs, self._path = url_to_fs(self.root, **storage_options)
+            self._fs, self._path = url_to_fs(self.root)
         self._local = isinstance(self._fs, LocalFileSystem)
         self.root = self._path if self._local else self.root.rstrip("/")
 
     def uri(self, path: str) -> str:
-        """Where `path` stands, as `fsspec.open` takes it (with the same storage options)."""
+        """Where `path` stands, as `fsspec.open` takes it."""
         return f"{self.root}/{path}"
 
     def read(self, path: str) -> bytes:
         """The whole file. Raises FileNotFoundError where there is none."""
-        with self._reaching("read"):
+        with self._reaching("read", FileNotFoundError):
             data: bytes = self._fs.cat_file(f"{self._path}/{path}")
             return data
 
@@ -72,7 +69,7 @@ class CatalogFiles:
         Raises:
             FileExistsError: somebody else created it first.
         """
-        with self._reaching("write"):
+        with self._reaching("write", FileExistsError):
             if not self._local:
                 # Atomic where the filesystem has conditional writes, as object stores do.
                 self._fs.pipe_file(f"{self._path}/{path}", data, mode="create")
@@ -96,14 +93,15 @@ class CatalogFiles:
                 aside.unlink()
 
     @contextmanager
-    def _reaching(self, verb: str) -> Iterator[None]:
+    def _reaching(self, verb: str, *answers: type[Exception]) -> Iterator[None]:
         try:
             yield
-        except (FileNotFoundError, FileExistsError):
+        except answers:
             raise
         except Exception as error:  # drivers raise whatever their SDK raises
             raise CatalogError(
                 f"Cannot {verb} the catalog {self.root}: {type(error).__name__}: {error}. Check "
-                "the URI, the network, the credentials, and that the fsspec driver of its "
-                "protocol is installed (s3fs for s3://, gcsfs for gs://, adlfs for abfs://)."
+                "the URI, the network, the driver's settings and credentials in this process's "
+                "environment, and that the fsspec driver of its protocol is installed (s3fs for "
+                "s3://, gcsfs for gs://, adlfs for abfs://)."
             ) from error

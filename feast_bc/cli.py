@@ -1,22 +1,26 @@
-"""`feast-bc`: publish, activate, roll back, retire, list and verify embedding versions."""
+"""`feast-bc`: publish, activate, roll back, retire, list and verify embedding versions.
+
+Commands import what they need once their arguments are right: Feast takes seconds, and help,
+version and usage errors do without it.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from feast_bc import cli_output as output
-from feast_bc.catalog import EmbeddingCatalog
 from feast_bc.cli_group import CATALOG, CatalogGroup, common_options, instant
-from feast_bc.publish import publish_version
-from feast_bc.quality_gate import MAX_CENTRED_ERROR, QualityGate, activate_version
-from feast_bc.repo_source import find_source, load_config, parquet_source
+
+if TYPE_CHECKING:
+    from feast_bc.catalog import EmbeddingCatalog
 
 
 @click.group(cls=CatalogGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="feast-bc", message="feast-bc %(version)s")
 @common_options
 def main(**_: Any) -> None:
     """Backward compatible embeddings for Feast.
@@ -105,13 +109,17 @@ def publish(
         raise click.UsageError("Say where the vectors are: either --vectors or --source.")
     if source_name is not None and repo is None:
         raise click.UsageError("--source NAME needs --repo DIR, the feature repo that defines it.")
+    catalog = _catalog()
+
+    from feast_bc.publish import publish_version
+    from feast_bc.repo_source import find_source, load_config, parquet_source
 
     if vectors is not None:
         source = parquet_source(vectors, f"{embedding}_v{version}_vectors", timestamp_field)
     else:
         source = find_source(Path(repo or ""), source_name or "")
     change = publish_version(
-        _catalog(),
+        catalog,
         embedding,
         version,
         source=source,
@@ -153,9 +161,7 @@ def publish(
 @click.option(
     "--max-centred-error",
     type=click.FloatRange(min=0),
-    default=MAX_CENTRED_ERROR,
-    show_default=True,
-    help="Refuse above this ||z~ - z|| / ||z - mean||; the mean vector alone has 1.",
+    help="Refuse above this ||z~ - z|| / ||z - mean||; the mean vector alone has 1. Default: 0.5.",
 )
 @click.option("--min-cosine", type=click.FloatRange(-1, 1), help="Refuse below this mean cosine.")
 @click.option("--force", is_flag=True, help="Activate in any case; the catalog records it.")
@@ -164,7 +170,7 @@ def activate(
     embedding: str,
     version: int,
     active_from: datetime | None,
-    max_centred_error: float,
+    max_centred_error: float | None,
     min_cosine: float | None,
     force: bool,
 ) -> None:
@@ -181,8 +187,14 @@ def activate(
       feast-bc activate user_embedding 2
       feast-bc activate user_embedding 2 --from 2026-02-01T00:00:00+00:00 --min-cosine 0.9
     """
+    catalog = _catalog()
+
+    from feast_bc.quality_gate import MAX_CENTRED_ERROR, QualityGate, activate_version
+
+    if max_centred_error is None:
+        max_centred_error = MAX_CENTRED_ERROR
     change = activate_version(
-        _catalog(),
+        catalog,
         embedding,
         version,
         active_from,
@@ -318,6 +330,8 @@ def _catalog() -> EmbeddingCatalog:
             "Which catalog? Pass --catalog URI (a folder, s3://..., gs://...) or set "
             "FEAST_BC_CATALOG."
         )
+
+    from feast_bc.catalog import EmbeddingCatalog
 
     return EmbeddingCatalog(root)
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from tqdm import tqdm
 
-from feast_bc.alignment_report import Alignment, AlignmentReport
-from feast_bc.native_vectors import Progress
-from feast_bc.published_version import PublishedVersion
+if TYPE_CHECKING:  # they need Feast, and help and usage errors shall not wait for it
+    from feast_bc.alignment_report import Alignment, AlignmentReport
+    from feast_bc.native_vectors import Progress
+    from feast_bc.published_version import PublishedVersion
 
 JSON = "feast_bc.json"
 
@@ -102,6 +103,8 @@ def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
 
 def alignment_of(published: PublishedVersion) -> AlignmentReport | None:
     """The alignment measured at publish; None where it was not, or where nothing is older."""
+    from feast_bc.alignment_report import AlignmentReport
+
     stored = published.manifest.metrics.get("alignment")
     report = None if stored is None else AlignmentReport.from_json(stored)
     return report if report and report.older else None

@@ -109,7 +109,7 @@ class ParquetRows:
         entity["at"] = entities[timestamp].cast(pa.timestamp("us", "UTC"), safe=False)
         entity["n"] = pa.array(np.arange(len(entities)))
         self._connection.register("entity", pa.table(entity))
-        joined = self._connection.execute(query, {"files": self._files}).fetch_arrow_table()
+        joined = self._connection.sql(query, params={"files": self._files}).to_arrow_table()
         self._connection.unregister("entity")
         found = np.full(len(entities), NO_ROW, np.int64)
         found[joined["n"].to_numpy()] = joined["row"].to_numpy()

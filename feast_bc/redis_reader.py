@@ -12,7 +12,7 @@ from feast.repo_config import RepoConfig
 from redis import Redis
 
 from feast_bc.reading import Column, Request, take
-from feast_bc.redis_commands import hmget
+from feast_bc.redis_commands import hget, hmget
 from feast_bc.redis_exchange import Exchange
 from feast_bc.redis_fields import view_fields
 from feast_bc.store_reader import StoreReader
@@ -31,7 +31,15 @@ class RedisReader(StoreReader):
         super().__init__(store, config, view, [key + project for key in keys])
 
     def read(self, request: Request) -> list[Column]:
-        return columns(request, hash_fields(self.store, self.config, self.commands(request)))
+        keys, fields = take(self.keys, request.positions), self._fields(request)
+        client = plain_client(self.store, self.config)
+        if client is None or not keys:
+            commands = self.commands(request)
+            return columns(request, hash_fields(self.store, self.config, commands))
+        with Exchange(client) as exchange:
+            if len(fields) == 1:
+                return [exchange.ask(hget(keys, fields[0]), len(keys))]
+            return columns(request, exchange.ask(hmget(keys, fields), len(keys)))
 
     async def read_async(self, request: Request) -> list[Column]:
         replies = await hash_fields_async(self.store, self.config, self.commands(request))
@@ -39,8 +47,11 @@ class RedisReader(StoreReader):
 
     def commands(self, request: Request) -> Commands:
         """The key and fields of each HMGET."""
-        fields = [view_fields(self.name(w), self.feature(w))[1] for w in request.wanted]
+        fields = self._fields(request)
         return [(key, fields) for key in take(self.keys, request.positions)]
+
+    def _fields(self, request: Request) -> list[bytes]:
+        return [view_fields(self.name(w), self.feature(w))[1] for w in request.wanted]
 
 
 def columns(request: Request, replies: Replies) -> list[Column]:
@@ -48,12 +59,18 @@ def columns(request: Request, replies: Replies) -> list[Column]:
     return list(zip(*replies, strict=True)) if replies else [()] * len(request.wanted)
 
 
+def plain_client(store: Any, config: RepoConfig) -> Redis | None:
+    """The store's client, if one connection reaches every key: no cluster, no other client."""
+    if config.online_store.client == "glide":
+        return None
+    client = store._get_client(config.online_store)
+    return client if isinstance(client, Redis) else None
+
+
 def hash_fields(store: Any, config: RepoConfig, commands: Commands) -> Replies:
     """The replies to one HMGET per command, as `RedisOnlineStore._read_hash_fields` gives them."""
-    client = (
-        None if config.online_store.client == "glide" else store._get_client(config.online_store)
-    )
-    if not isinstance(client, Redis):  # a cluster, or another client: let Feast ask
+    client = plain_client(store, config)
+    if client is None:  # let Feast ask
         replies: Replies = store._read_hash_fields(config, commands)
         return replies
     if not commands:

@@ -5,31 +5,31 @@ from __future__ import annotations
 from feast_bc.reading import Column, Request, Wanted, take
 from feast_bc.store_reader import StoreReader
 
-# Keys in one query; SQLite's default limit is 32,766 parameters.
-_KEYS = 10_000
+# Keys in one query; SQLite's oldest limit is 999 parameters.
+_KEYS = 900
 
 
 class SqliteReader(StoreReader):
-    """One query over the tables of all wanted views."""
+    """Queries for many keys at once."""
 
     def read(self, request: Request) -> list[Column]:
         keys = take(self.keys, request.positions)
-        found: list[dict[bytes, bytes | None]] = [{} for _ in request.wanted]
         connection = self.store._get_conn(self.config)
-        features = [self.feature(wanted) for wanted in request.wanted]
-        for start in range(0, len(keys), _KEYS):
-            some = keys[start : start + _KEYS]
-            # Numbered parameters: every table is asked for the same keys.
-            first = len(features) + 1
-            places = ",".join(f"?{i}" for i in range(first, len(some) + first))
-            query = " UNION ALL ".join(
-                f"SELECT {i}, entity_key, value FROM {self._table(wanted)} "  # noqa: S608
-                f"WHERE feature_name = ?{i + 1} AND entity_key IN ({places})"
-                for i, wanted in enumerate(request.wanted)
+        columns: list[Column] = []
+        for wanted in request.wanted:
+            query = (
+                f"SELECT entity_key, value FROM {self._table(wanted)} "  # noqa: S608
+                "WHERE feature_name = ? AND entity_key IN ({})"
             )
-            for i, key, value in connection.execute(query, [*features, *some]):
-                found[i][key] = value
-        return [[rows.get(key) for key in keys] for rows in found]
+            found: dict[bytes, bytes | None] = {}
+            for start in range(0, len(keys), _KEYS):
+                some = keys[start : start + _KEYS]
+                places = ",".join("?" * len(some))
+                found.update(
+                    connection.execute(query.format(places), [self.feature(wanted), *some])
+                )
+            columns.append([found.get(key) for key in keys])
+        return columns
 
     async def read_async(self, request: Request) -> list[Column]:
         return self.read(request)  # the store is in this process

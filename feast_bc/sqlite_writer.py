@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain, repeat
 
 import numpy as np
 import pyarrow as pa
@@ -57,18 +58,20 @@ class SqliteWriter:
         version = self._config.entity_key_serialization_version
         entities = serialized_keys(keys, key_types(values[0].view), version)
         # In key order, neighbours land on the same page of the tables' indexes.
+        in_order = np.sort(np.array(entities, object))
         rank = np.argsort(np.argsort(np.array(entities, object)))
         versioning = self._config.registry.enable_online_feature_view_versioning
         with self._store._get_conn(self._config) as connection:
             for each in values:
                 table = compute_table_id(self._config.project, each.view, versioning)
-                encoded, stored = each.encoded(), _stored(each.instants)
-                rows, name = each.rows.tolist(), each.feature
-                parameters = [
-                    parameter
-                    for i in np.argsort(rank[each.rows]).tolist()
-                    for parameter in (entities[rows[i]], name, encoded[i], stored[i])
-                ]
+                order = np.argsort(rank[each.rows])
+                columns = (
+                    in_order[np.sort(rank[each.rows])].tolist(),
+                    repeat(each.feature),
+                    np.array(each.encoded(), object)[order].tolist(),
+                    _stored(each.instants[order]),
+                )
+                parameters = list(chain.from_iterable(zip(*columns, strict=False)))
                 _upsert(connection, _quote_id(table), parameters)
 
 

@@ -186,7 +186,7 @@ class Laboratory:
             importlib.import_module(name)
         self._tests = tests
         self._histories = histories
-        self._running: dict[int, tuple[Mutant, Path, float]] = {}
+        self._running: dict[int, tuple[Mutant | None, Path, float]] = {}
         self._copies = [folder / str(job) for job in range(jobs)]
         for copy in self._copies:
             copy.mkdir()
@@ -194,7 +194,12 @@ class Laboratory:
                 source = ROOT / name
                 (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
 
-    def results(self, mutants: Iterable[Mutant]) -> Iterator[tuple[Mutant, str]]:
+    def baseline(self) -> str:
+        """What "catches" the project as it is; "" as it should be."""
+        ((_, by),) = self.results([None])
+        return by
+
+    def results(self, mutants: Iterable[Mutant | None]) -> Iterator[tuple[Mutant | None, str]]:
         """Each mutant with what caught it: "tests", "checker" or "time"; "" if it survives."""
         for mutant in mutants:
             while not self._copies:
@@ -203,9 +208,10 @@ class Laboratory:
         while self._running:
             yield from self._finished()
 
-    def _start(self, mutant: Mutant, copy: Path) -> None:
-        file = copy / mutant.file
-        file.write_text(mutant.applied((ROOT / mutant.file).read_text()))
+    def _start(self, mutant: Mutant | None, copy: Path) -> None:
+        if mutant is not None:
+            original = (ROOT / mutant.file).read_text()
+            (copy / mutant.file).write_text(mutant.applied(original))
         sys.stdout.flush()
         pid = os.fork()
         if pid == 0:
@@ -236,7 +242,7 @@ class Laboratory:
             return _CAUGHT.index("tests")
         return _CAUGHT.index("")
 
-    def _finished(self) -> Iterator[tuple[Mutant, str]]:
+    def _finished(self) -> Iterator[tuple[Mutant | None, str]]:
         time.sleep(0.05)
         for pid, (mutant, copy, deadline) in list(self._running.items()):
             found, status = os.waitpid(pid, os.WNOHANG)
@@ -248,14 +254,15 @@ class Laboratory:
             if late:
                 os.waitpid(pid, 0)
             code = os.waitstatus_to_exitcode(status)
-            shutil.copy(ROOT / mutant.file, copy / mutant.file)
+            if mutant is not None:
+                shutil.copy(ROOT / mutant.file, copy / mutant.file)
             del self._running[pid]
             self._copies.append(copy)
             yield mutant, "time" if late or not 0 <= code < len(_CAUGHT) else _CAUGHT[code]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; 1 if a mutant survives."""
+    """Run the command line; 1 if a mutant survives, 2 if nothing could be tried."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("paths", nargs="+", type=Path, help="files or folders to mutate")
     parser.add_argument("--tests", nargs="*", default=[], help="pytest's arguments, run first")
@@ -270,6 +277,9 @@ def main(arguments: list[str] | None = None) -> int:
     survivors = []
     with tempfile.TemporaryDirectory() as folder:
         laboratory = Laboratory(Path(folder), options.tests, options.histories, options.jobs)
+        if by := laboratory.baseline():
+            print(f"The project as it is fails already, by: {by}")
+            return 2
         for mutant, by in laboratory.results(everything):
             print(f"{by or 'SURVIVED':>8}  {mutant}", flush=True)
             if not by:

@@ -160,3 +160,15 @@ def test_reference_loads_and_verifies(tmp_path):
 def test_an_unreachable_reference_says_so(tmp_path):
     with pytest.raises(ArtifactError, match=r"cannot be read .*IsADirectoryError"):
         reference(tmp_path, b"").load()
+
+
+def test_a_driver_that_fails_in_its_own_way(tmp_path, monkeypatch):
+    class NoCredentialsError(Exception):
+        pass
+
+    def fail(*_, **__):
+        raise NoCredentialsError("Unable to locate credentials")
+
+    monkeypatch.setattr("feast_bc.artifact.fsspec.open", fail)
+    with pytest.raises(ArtifactError, match=r"NoCredentialsError.*in this process's environment"):
+        reference(tmp_path / "b.safetensors", b"").load()

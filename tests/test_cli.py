@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from feast_bc.catalog_files import CatalogFiles
 from feast_bc.cli import main
 from feast_bc.holdout import Holdout
 from feast_bc.publish import publish_version
+from feast_bc.quality_gate import MAX_CENTRED_ERROR
 from feast_bc.repo_source import parquet_source
 from tests.test_transforms import affine
 
@@ -438,6 +440,48 @@ def test_help_teaches(team, command):
     assert "feast-bc " in result.stdout
     assert ("Exit codes" if not command else "Example") in result.stdout
     assert "FEAST_BC_CATALOG" in result.stdout
+
+
+def test_the_help_names_the_gates_default(team):
+    shown = " ".join(team.run("activate", "--help").stdout.split())
+    assert f"the mean vector alone has 1. Default: {MAX_CENTRED_ERROR}." in shown
+
+
+WITHOUT_FEAST = """
+import sys
+from feast_bc.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    assert "feast" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ("--help", 0, "A release, from start to end"),
+        ("--version", 0, f"feast-bc {metadata.version('feast-bc')}"),
+        ("activate --help", 0, "Examples"),
+        ("activate users two", 2, "'two' is not a valid integer"),
+        ("publish users 0 --json", 2, "either --vectors or --source"),
+        ("versions", 2, "Which catalog?"),
+        ("activate users 1", 2, "Which catalog?"),
+        ("publish users 0 --vectors v0.parquet", 2, "Which catalog?"),
+    ],
+)
+def test_help_version_and_usage_errors_do_without_feast(arguments, code, says):
+    environment = {name: value for name, value in os.environ.items() if name != "FEAST_BC_CATALOG"}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FEAST, *arguments.split()],
+        cwd=Path(__file__).parents[1],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert says in done.stdout + done.stderr
 
 
 def test_as_a_real_process(team):

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 
 from feast_bc.encoding import encode
 from feast_bc.errors import CatalogError, DimensionError, ProviderError
+from feast_bc.online_matrix import online_vectors
 from feast_bc.online_store import on_read_capable
-from feast_bc.online_vectors import online_vectors
 from feast_bc.redis_reader import hash_fields
 from feast_bc.rule import to_micros
 from feast_bc.serving import Serving

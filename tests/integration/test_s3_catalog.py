@@ -1,0 +1,152 @@
+"""A catalog on an S3 server, which every process finds by its environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier, Thread
+from urllib.request import Request, urlopen
+
+import fsspec
+import numpy as np
+import pytest
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+from feast_bc.artifact import save_artifact
+from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.catalog_files import CatalogFiles
+from feast_bc.errors import CatalogError, VersionConflictError
+from tests.catalog.catalogs import problems, publish
+from tests.families import EXAMPLE
+from tests.test_transforms import affine
+
+ROOT = Path(__file__).parents[2]
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "publisher",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+}
+
+PUBLISHER = """
+from feast_bc.cli import main
+
+for command in (
+    "publish user_embedding 0 --vectors v0.parquet --join-key user_id",
+    "publish user_embedding 1 --vectors v1.parquet --transform b1",
+    "activate user_embedding 1 --from 2026-01-01T05:00:00Z --force",
+    "verify",
+):
+    assert not main(command.split(), standalone_mode=False), command
+"""
+
+OPERATOR = """
+import os
+from pathlib import Path
+from feast_bc import EmbeddingCatalog, VersionedEmbedding
+from tests.families import USER, at, make_store
+
+catalog = EmbeddingCatalog(os.environ["FEAST_BC_CATALOG"])
+family = VersionedEmbedding.from_catalog(catalog, "user_embedding", entities=[USER])
+store = make_store(Path.cwd())
+store.apply([USER, *family.feature_views().values()])
+store.materialize(at(0), at(6))
+"""
+
+CONSUMER = """
+from pathlib import Path
+from tests.families import EXAMPLE, make_store, offline, online, same
+
+store = make_store(Path.cwd())
+expected = [EXAMPLE.value(0, user, 6) for user in (1, 2, 3)]
+same(online(store, "user_embedding_v0", [1, 2, 3]), expected)
+same(offline(store, "user_embedding_v0", [1, 2, 3], [6, 6, 6]), expected)
+"""
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """A server with the bucket `embeddings`."""
+    # One request at a time: a conditional write is one step in S3, and two in moto.
+    with make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app)) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.port}"
+        urlopen(Request(f"{url}/embeddings", method="PUT")).close()  # noqa: S310
+        yield url
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def here(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process as its environment would configure it, had it been set before the start."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": endpoint})
+
+
+def test_a_release_from_publish_to_the_consumers_read(endpoint: str, tmp_path: Path) -> None:
+    EXAMPLE.write(tmp_path)
+    save_artifact(EXAMPLE.transforms[0], tmp_path / "b1")
+    (tmp_path / "fsspec").mkdir()
+    (tmp_path / "fsspec" / "s3.json").write_text(json.dumps({"s3": {"endpoint_url": endpoint}}))
+    by_variable = {"FSSPEC_S3_ENDPOINT_URL": endpoint}
+    by_file = {"FSSPEC_CONFIG_DIR": str(tmp_path / "fsspec")}
+
+    for code, settings in (PUBLISHER, by_variable), (OPERATOR, by_file), (CONSUMER, by_variable):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                **CREDENTIALS,
+                **settings,
+                "FEAST_BC_CATALOG": "s3://embeddings/release",
+                "PYTHONPATH": str(ROOT),
+            },
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_of_two_racing_publishers_one_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = "s3://embeddings/race"
+    publish(EmbeddingCatalog(root), 0)
+    both_are_about_to_commit = Barrier(2, timeout=60)
+    create = CatalogFiles.create
+
+    def create_together(files: CatalogFiles, path: str, data: bytes) -> None:
+        both_are_about_to_commit.wait()
+        create(files, path, data)
+
+    def outcome(seed: int) -> str:
+        try:
+            publish(EmbeddingCatalog(root), 1, transform=affine(1, 4, 3, seed=seed))
+        except VersionConflictError:
+            return "conflict"
+        return "won"
+
+    monkeypatch.setattr(CatalogFiles, "create", create_together)
+    with ThreadPoolExecutor(2) as threads:
+        outcomes = list(threads.map(outcome, (1, 2)))
+    assert sorted(outcomes) == ["conflict", "won"]
+    catalog = EmbeddingCatalog(root)
+    winner = affine(1, 4, 3, seed=1 + outcomes.index("won"))
+    np.testing.assert_array_equal(catalog.transform("user_embedding", 1).weight, winner.weight)
+    assert problems(catalog) == {}
+
+
+@pytest.mark.usefixtures("here")
+def test_a_bucket_that_does_not_exist() -> None:
+    with pytest.raises(CatalogError, match=r"Cannot write the catalog s3://nowhere/x"):
+        publish(EmbeddingCatalog("s3://nowhere/x"), 0)
