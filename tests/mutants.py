@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 _IMPORTED = ("feast", "feast.infra.offline_stores.duckdb", "duckdb", "dask", "redis", "hypothesis")
 _CAUGHT = ("", "tests", "checker")
+_PYTEST = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+"""What was imported before pytest began cannot have its assertions rewritten, nor need it."""
+
+_OUTPUT = "mutant.txt"
 _PATIENCE = 600.0
 """Seconds until a mutant counts as one that never ends."""
 
@@ -195,9 +200,10 @@ class Laboratory:
                 (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
 
     def baseline(self) -> str:
-        """What "catches" the project as it is; "" as it should be."""
+        """What the tests say of the project as it is; "" if it passes, as it should."""
+        copy = self._copies[-1]
         ((_, by),) = self.results([None])
-        return by
+        return by and (copy / _OUTPUT).read_text()
 
     def results(self, mutants: Iterable[Mutant | None]) -> Iterator[tuple[Mutant | None, str]]:
         """Each mutant with what caught it: "tests", "checker" or "time"; "" if it survives."""
@@ -223,15 +229,15 @@ class Laboratory:
         """In the fork: the place in `_CAUGHT` of what catches the mutant."""
         try:
             os.chdir(copy)
-            with open(os.devnull, "w") as nowhere:
-                os.dup2(nowhere.fileno(), 1)
-                os.dup2(nowhere.fileno(), 2)
+            with open(_OUTPUT, "w") as output:
+                os.dup2(output.fileno(), 1)
+                os.dup2(output.fileno(), 2)
             sys.path[:] = [str(copy), *(p for p in sys.path if Path(p).resolve() != ROOT)]
             del sys.modules["tests"]  # of the project, not of its copy
             if self._tests:
                 import pytest
 
-                if pytest.main(["-x", "-q", "-p", "no:cacheprovider", *self._tests]):
+                if pytest.main([*_PYTEST, *self._tests]):
                     return _CAUGHT.index("tests")
             if self._histories:
                 from tests.checker.__main__ import main
@@ -239,6 +245,7 @@ class Laboratory:
                 options = ["--jobs", "1", "--shorten", "0", "--histories", str(self._histories)]
                 return _CAUGHT.index("checker" if main(options) else "")
         except BaseException:  # the mutant broke something at once
+            traceback.print_exc()
             return _CAUGHT.index("tests")
         return _CAUGHT.index("")
 
@@ -277,8 +284,8 @@ def main(arguments: list[str] | None = None) -> int:
     survivors = []
     with tempfile.TemporaryDirectory() as folder:
         laboratory = Laboratory(Path(folder), options.tests, options.histories, options.jobs)
-        if by := laboratory.baseline():
-            print(f"The project as it is fails already, by: {by}")
+        if output := laboratory.baseline():
+            print(f"{output}\nWithout any mutant the tests fail already.")
             return 2
         for mutant, by in laboratory.results(everything):
             print(f"{by or 'SURVIVED':>8}  {mutant}", flush=True)
