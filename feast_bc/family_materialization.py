@@ -46,7 +46,7 @@ from feast_bc.rule import (
 from feast_bc.source import BackwardCompatibleSource
 from feast_bc.stored_views import state_view
 from feast_bc.target import Target, targets_of
-from feast_bc.vectors import Matrix
+from feast_bc.vectors import Mask, Matrix
 from feast_bc.versions import EmbeddingVersion
 from feast_bc.view_changes import ViewChanges
 from feast_bc.written_views import WrittenViews
@@ -108,6 +108,7 @@ class FamilyMaterialization:
         self._targets = targets_of(tasks)
         self._errors: dict[str, Exception] = {}
         self._horizon = self._until
+        self._pushed_until = NOTHING.until
         self._last: Winners = np.empty(0, np.int64)
         self._kept = 0
 
@@ -140,7 +141,9 @@ class FamilyMaterialization:
         """
         try:
             targets = list(self._targets.values())
-            written = self._records.read([target.view for target in targets])
+            views = [*(target.view for target in targets), self._state_view]
+            *written, pushed = self._records.read(views)
+            self._pushed_until = pushed.until
             for target, record in zip(targets, written, strict=True):
                 target.since = news_since(target.plan, record, target.start, self._until)
             anew = [
@@ -194,7 +197,16 @@ class FamilyMaterialization:
         }
         since = {version: self._news_since(version, targets) for version in rows}
         states = FamilyStates(rows, self._until, since)
-        views = [view for target in targets if (view := self._view(target, rows))]
+        try:
+            expired = self._expired_pushes(keys)
+        except Exception as error:  # stores raise whatever their driver raises
+            self._unrecorded("Nothing was written", error)
+            return
+        views = [
+            view
+            for target in targets
+            if (view := self._view(target, rows, expired.get(target.name)))
+        ]
         self._last = states.last_givers(list(rows), views)
         progress = start_progress(sum(int(view.changes.changed.sum()) for view in views))
         try:
@@ -246,7 +258,26 @@ class FamilyMaterialization:
         end = to_datetime(self._horizon)
         return [self._read(member, end).keys for member in natives]
 
-    def _view(self, target: Target, rows: Mapping[int, Rows]) -> ViewChanges | None:
+    def _expired_pushes(self, keys: pa.Table) -> dict[str, Mask]:
+        """Per view that is not written whole: which values are those of expired pushed rows."""
+        found = {
+            target.name: (target.plan, np.zeros(len(keys), bool))
+            for target in self._alive()
+            if target.since is not None and target.plan.may_expire(self._pushed_until, target.since)
+        }
+        for start in range(0, len(keys) if found else 0, _ROWS_PER_BATCH):
+            part = keys.slice(start, _ROWS_PER_BATCH)
+            state = decode_states(self._family, self._read_states(part))
+            for plan, mask in found.values():
+                for version in plan.counting(self._until):
+                    usable = plan.usable(state.rows(version), self._until)
+                    gave = state.giver(plan.version) == version
+                    mask[start : start + len(part)] |= gave & state.pushed(version) & ~usable
+        return {name: mask for name, (_, mask) in found.items()}
+
+    def _view(
+        self, target: Target, rows: Mapping[int, Rows], expired: Mask | None
+    ) -> ViewChanges | None:
         members = target.members(self._until)
         source = target.source
         found = changes(
@@ -255,6 +286,8 @@ class FamilyMaterialization:
             target.since,
             self._until,
         )
+        if expired is not None:
+            found = replace(found, changed=found.changed | expired)
         winning = set(np.unique(found.winner[found.changed]).tolist())
         try:
             chains = {

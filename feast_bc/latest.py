@@ -54,9 +54,10 @@ def changes(plan: Plan, rows: Mapping[int, Rows], since: int | None, until: int)
     """
     winner = plan.winners_now(until, rows)
     instants = plan.instants(winner, until, rows)
+    unknown = instants == NEVER
+    instants[unknown] = until
     if since is None:
-        unknown = instants == NEVER
-        return Changes(winner, np.where(unknown, until, instants), ~unknown, unknown)
+        return Changes(winner, instants, ~unknown, unknown)
     changed = plan.changed(since, until, winner, rows)
     return Changes(winner, instants, changed, np.zeros(len(winner), bool))
 

@@ -119,6 +119,24 @@ def test_a_pushed_row_outlives_a_full_run(store: FeatureStore, tmp_path: Path) -
     check(store, family, 8)
 
 
+def test_a_pushed_row_expires(store: FeatureStore, tmp_path: Path) -> None:
+    """An incremental run ends its value, although no row of the batch sources is news."""
+    family = replace(
+        FAMILY, ttl_hours=3, rows=[*FAMILY.rows, Row(0, 2, 6.5, (5, 5))], active={1: [(2, None)]}
+    )
+    applied(store, family, tmp_path)
+    store.materialize(at(-1), at(5))
+    pushed = [Row(1, 1, 6, (9, 9, 9)), Row(1, 2, 6, (8, 8, 8))]
+    push(store, pushed, hour=6)
+    store.materialize_incremental(at(7))
+    check(store, with_rows(family, pushed), 7)
+    store.materialize_incremental(at(9))
+    check(store, with_rows(family, pushed), 9)
+    store.materialize_incremental(at(9.25))
+    check(store, with_rows(family, pushed), 9.25)
+    same(online(store, "user_embedding_v0", [1, 2]), [None, family.value(0, 2, 9.25)])
+
+
 def test_a_pushed_row_gives_way_to_a_newer_version(store: FeatureStore, tmp_path: Path) -> None:
     """And to a rollback of its own."""
     inactive = replace(FAMILY, active={})
