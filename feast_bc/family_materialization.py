@@ -21,11 +21,10 @@ from feast.infra.common.materialization_job import MaterializationTask
 from feast_bc.ahead import ahead
 from feast_bc.align import RowNumbers, align
 from feast_bc.errors import (
-    CatalogError,
     FeastBCError,
     MaterializationError,
 )
-from feast_bc.family_states import FamilyStates
+from feast_bc.family_states import FamilyStates, expired_pushes
 from feast_bc.latest import changes, rows_at
 from feast_bc.latest_rows import LatestRows
 from feast_bc.native_matrix import native_matrix, sample
@@ -45,7 +44,7 @@ from feast_bc.rule import (
 )
 from feast_bc.source import BackwardCompatibleSource
 from feast_bc.stored_views import state_view
-from feast_bc.target import Target, targets_of
+from feast_bc.target import Target, content, reused_number, targets_of
 from feast_bc.vectors import Mask, Matrix
 from feast_bc.versions import EmbeddingVersion
 from feast_bc.view_changes import ViewChanges
@@ -238,11 +237,11 @@ class FamilyMaterialization:
         members: dict[int, EmbeddingVersion] = {}
         for target in self._alive():
             for member in target.members(self._until):
-                known = members.setdefault(member.version, _content(member))
+                known = members.setdefault(member.version, content(member))
                 if known.digest == member.digest:
                     users.setdefault(member.version, []).append(target.name)
                 else:
-                    self._fail([target.name], _differs(self._family.embedding, member.version))
+                    self._fail([target.name], reused_number(self._family.embedding, member.version))
         natives = {}
         for version in sorted(members, reverse=True):
             try:
@@ -269,10 +268,7 @@ class FamilyMaterialization:
             part = keys.slice(start, _ROWS_PER_BATCH)
             state = decode_states(self._family, self._read_states(part))
             for plan, mask in found.values():
-                for version in plan.counting(self._until):
-                    usable = plan.usable(state.rows(version), self._until)
-                    gave = state.giver(plan.version) == version
-                    mask[start : start + len(part)] |= gave & state.pushed(version) & ~usable
+                mask[start : start + len(part)] = expired_pushes(state, plan, self._until)
         return {name: mask for name, (_, mask) in found.items()}
 
     def _view(
@@ -403,15 +399,3 @@ class FamilyMaterialization:
             error = type(error)(f"{', '.join(names)}: {error}")
         for name in names:
             self._errors.setdefault(name, error)
-
-
-def _content(member: EmbeddingVersion) -> EmbeddingVersion:
-    """A version without its plan: what its native rows depend on. Views may plan differently."""
-    return replace(member, activations=(), retired=False)
-
-
-def _differs(embedding: str, version: int) -> CatalogError:
-    return CatalogError(
-        f"the registry's views of {embedding} mean different versions {version}: the number was "
-        "used again. Run `feast apply` with all views of the embedding."
-    )

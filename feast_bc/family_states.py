@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from feast_bc.rule import NEVER, NONE, Instants, Rows, State, Winners
+from feast_bc.rule import NEVER, NONE, Instants, Plan, Rows, State, Winners
 from feast_bc.vectors import Mask
 from feast_bc.view_changes import ViewChanges
 
@@ -124,3 +124,12 @@ class FamilyStates:
             won |= where & (winner == version)
         spared: Mask = won & (winner == gave)
         return spared
+
+
+def expired_pushes(state: State, plan: Plan, at: int) -> Mask:
+    """Shape `(n,)`: whose stored value in a view is that of a pushed row beyond the TTL."""
+    expired = np.zeros(len(state.entries), bool)
+    for version in plan.counting(at):
+        gave = state.giver(plan.version) == version
+        expired |= gave & state.pushed(version) & ~plan.usable(state.rows(version), at)
+    return expired

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from feast import FeatureView
 from feast.infra.common.materialization_job import MaterializationTask
 
+from feast_bc.errors import CatalogError
 from feast_bc.rule import Plan, to_micros
 from feast_bc.source import BackwardCompatibleSource
 from feast_bc.stored_views import value_views
@@ -61,3 +62,15 @@ def targets_of(tasks: Sequence[MaterializationTask]) -> dict[str, Target]:
             target.start = min(target.start, start)
             target.users.append(task.feature_view.name)
     return targets
+
+
+def content(member: EmbeddingVersion) -> EmbeddingVersion:
+    """A version without its plan: what its native rows depend on. Views may plan differently."""
+    return replace(member, activations=(), retired=False)
+
+
+def reused_number(embedding: str, version: int) -> CatalogError:
+    return CatalogError(
+        f"the registry's views of {embedding} mean different versions {version}: the number was "
+        "used again. Run `feast apply` with all views of the embedding."
+    )
