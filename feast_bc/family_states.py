@@ -89,7 +89,10 @@ class FamilyStates:
             winner = view.changes.winner[entities]
             state.wrote(view.plan.version, winner, mask)
             for version, where in told.items():
-                where |= mask & (winner == version)
+                won = mask & (winner == version)
+                where |= won
+                # The version's known row is the pushed one, which did not give this value.
+                state.lost_track(view.plan.version, won & stays[version])
         for version, rows in native.items():
             where = told[version] & ~stays[version]
             state.know(version, rows, where, pushed=False)

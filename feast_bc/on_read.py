@@ -16,7 +16,7 @@ import numpy as np
 
 from feast_bc.encoding import decode, decode_bytes
 from feast_bc.reading import STATES, Column, Reading, Request, Wanted
-from feast_bc.rule import NEVER, Instants, State, Winners
+from feast_bc.rule import NEVER, NONE, Instants, State, Winners
 from feast_bc.source import BackwardCompatibleSource
 from feast_bc.vectors import Mask, Matrix
 
@@ -59,12 +59,17 @@ def resolve(source: BackwardCompatibleSource, count: int, now: int) -> Reading[R
     first = counting[: _affordable(source, counting, count)]
     states, *columns = yield Request((STATES, *(Wanted("natives", k) for k in first)))
     state = decode_states(source, states)
-    rows = {version: state.rows(version) for version in counting}
+    rows = {counting[0]: state.rows(counting[0])}
     winner = plan.winners_now(now, rows)
+    if (winner == NONE).any():  # in most reads the newest version has everything
+        rows = {version: state.rows(version) for version in counting}
+        winner = plan.winners_now(now, rows)
     instants = plan.instants(winner, now, rows)
     values = _Values(source, winner)
     for version, column in zip(first, columns, strict=True):
         values.take(version, column, None)
+        if values.present.all():
+            break
     rest = [version for version in counting[len(first) :] if (winner == version).any()]
     if rest:
         positions = np.flatnonzero(np.isin(winner, rest))

@@ -119,6 +119,22 @@ def test_a_pushed_row_outlives_a_full_run(store: FeatureStore, tmp_path: Path) -
     check(store, family, 8)
 
 
+def test_a_value_of_the_batch_source_is_not_taken_for_a_pushed_one(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    """A row was pushed to version 1 before it served view 0, which then took the native one."""
+    applied(store, replace(FAMILY, active={}), tmp_path)
+    store.materialize(at(-1), at(5))
+    push(store, [Row(1, 1, 6, (9, 9, 9))], hour=6)
+    apply(store, FAMILY, tmp_path)
+    store.materialize_incremental(at(10))
+    check(store, FAMILY, 10, [0])
+    late = with_rows(FAMILY, [Row(1, 1, 5, (7, 7, 7))])
+    late.write(tmp_path)
+    store.materialize(at(-1), at(8))
+    check(store, late, 8, [0])
+
+
 def test_a_pushed_row_expires(store: FeatureStore, tmp_path: Path) -> None:
     """An incremental run ends its value, although no row of the batch sources is news."""
     family = replace(

@@ -51,8 +51,8 @@ class State:
         self.entries = entries
         self._digests = digests
         known = entries["digest"][:, : len(digests)]
-        other = (known != np.array(digests, np.uint32)) & (known != 0)
-        if other.any():
+        differs = known != np.array(digests, np.uint32)
+        if differs.any() and (other := differs & (known != 0)).any():
             self.entries = entries = entries.copy()
             entries[:, : len(digests)][other] = np.zeros((), ENTRY)
 
