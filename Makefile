@@ -7,7 +7,7 @@ INSTALL = $(RUN) -m pip install --quiet --constraint constraints.txt --editable
 DEMO := $(VENV)/.demo
 DEV := $(VENV)/.dev
 
-.PHONY: demo test test-wheel lint check-rule bench clean
+.PHONY: demo test test-wheel lint check-rule mutants bench clean
 
 demo: $(DEMO)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
 	$(RUN) -m training demo
@@ -25,6 +25,9 @@ lint: $(DEV)
 
 check-rule: $(DEV)  ## the one rule over 500 random histories, through the public surface
 	$(RUN) -m tests.checker --histories 500 --steps 20
+
+mutants: $(DEV)  ## which changes of the rule no test would notice
+	$(RUN) -m tests.mutants feast_bc/rule --tests tests/rule
 
 BENCHMARKS := materialize online_read historical transform alignment_init training_speed
 

@@ -118,6 +118,69 @@ def test_a_late_row_may_stay_unseen(serving: str) -> None:
     assert online.values(0, 0, 4) == {late}
 
 
+def test_a_late_row_is_seen_once_the_plan_has_changed() -> None:
+    online = applied()
+    online.materialize([0, 1], [OLD], None, 4)
+    late = Row(0, 0, 3, 4)
+    plans = [dict(view.plan) for view in online.views.values()]
+    online.apply({**plans[0], "ttl": 100}, MATERIALIZED)
+    online.materialize([0], [OLD, late], None, 4)
+    assert online.values(0, 0, 4) == {late}
+
+
+def test_a_row_within_the_window_is_seen() -> None:
+    online = applied()
+    online.materialize([0], [OLD], None, 3)
+    online.materialize([0], [OLD, Row(0, 0, 3, 4)], None, 4)
+    assert online.values(0, 0, 4) == {Row(0, 0, 3, 4)}
+
+
+def test_expiry_needs_a_run() -> None:
+    online = applied(ttl=2)
+    online.materialize([0], [OLD], None, 3)
+    assert online.values(0, 0, 9) == {OLD}
+    online.materialize([0], [OLD], None, 4)
+    assert online.values(0, 0, 9) == {None}
+
+
+def test_natives_are_given_by_any_view_of_the_family() -> None:
+    online = applied(ON_READ)
+    online.materialize([0, 1], [OLD], None, 4)
+    native = Row(1, 0, 6, 4)
+    online.materialize([0], [OLD, native], None, 6)
+    assert online.values(1, 0, 6) == {native}
+    online.materialize([1], [OLD, native], WHOLE, 5)  # it may be taken back, or not
+    assert online.values(1, 0, 6) == {native, None}
+
+
+def test_an_entity_that_only_pushes_know() -> None:
+    online = applied()
+    pushed = Row(1, 0, 6, 4, pushed=True)
+    online.materialize([0, 1], [], None, 4)
+    online.push(pushed, 6)
+    release = nothing()
+    release["published"] = 2
+    online.apply(plan(release, 0, None), MATERIALIZED)
+    online.materialize([0], [], None, 7)
+    assert online.values(0, 0, 7) == {pushed, None}
+    online.materialize([0], [NEW], None, 7)
+    online.apply(plan(release, 0, 5), MATERIALIZED)
+    online.materialize([0], [NEW], None, 7)
+    assert online.values(0, 0, 7) == {None}
+
+
+def test_a_deleted_view_is_read_again_after_its_first_run() -> None:
+    online = applied()
+    online.materialize([0, 1], [OLD], None, 4)
+    before = online.views[0].plan
+    online.delete(0)
+    online.apply(before, MATERIALIZED)
+    assert not online.views[0].readable
+    late = Row(0, 0, 3, 4)
+    online.materialize([0], [OLD, late], None, 4)
+    assert online.values(0, 0, 4) == {late}
+
+
 def test_a_run_that_ends_before_an_earlier_end_sees_everything() -> None:
     online = applied()
     late, later = Row(0, 0, 2, 4), Row(0, 0, 4, 5)

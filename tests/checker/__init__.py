@@ -16,18 +16,26 @@ What is promised online, served materialized:
   view was last applied with. Native rows after t do not count.
 - An apply alone, a moved clock and a materialization of other views change no value.
 - A native row that arrives with a timestamp before the window's start may stay unseen. A run
-  sees it for sure if it starts before all rows, is the first one after a change of the plan, or
-  ends before an earlier end.
-- A pushed row that is newer than all native rows of its version that a run sees may outlive the
-  run, or not. A row pushed to both stores is a late native row for the runs that follow.
-- A materialization may leave the value of an entity that no batch source knows.
+  looks at all rows if it starts before all of them, if it is the view's first, if what decides the
+  view's values has changed since they were written (the TTL, which versions ever serve it and
+  when), or if it ends before the previous run did.
+- An incremental window starts no later than the latest run of the view ended, and no later than
+  the preparation of the serving in use did.
+- A pushed row that is newer than the native rows of its version that a run knows may outlive the
+  run, or not. One of the same instant as a native row may stay until a run looks at that row. A
+  row pushed to both stores is a late native row for the runs that follow.
+- A materialization may leave the value of an entity of which it never saw a native row.
 
 What is promised online, served on read:
 - A read at an instant r equals the rule at r, under the plan that the view was last applied with,
   over the native rows that the online store was given: by a run of any view of the family that
   covers the version, or by a push. A stored row counts at once, even if its timestamp lies ahead.
-- Late rows and pushed rows are as above. After a run that ends before an earlier end, a version
-  may have its newest row up to that end, or the newest that the store was ever given.
+- A run looks at all rows of a version if it starts before all of them, if it is the first of a
+  view, the first that covers the version, or if it ends before the previous one did. Else late
+  rows may stay unseen.
+- A pushed row stays until a native row that is not older is given. After a run that ends before an
+  earlier end, a version may have its newest row up to that end, or the newest that the store was
+  ever given.
 
 What is promised of a push of version k at an instant s:
 - It counts for view k, and for each older applied view in whose plan k is active at s.
