@@ -24,7 +24,7 @@ from feast_bc.errors import (
     FeastBCError,
     MaterializationError,
 )
-from feast_bc.family_states import FamilyStates, expired_pushes
+from feast_bc.family_states import FamilyStates, expired_values
 from feast_bc.latest import changes, rows_at
 from feast_bc.latest_rows import LatestRows
 from feast_bc.native_matrix import native_matrix, sample
@@ -107,7 +107,6 @@ class FamilyMaterialization:
         self._targets = targets_of(tasks)
         self._errors: dict[str, Exception] = {}
         self._horizon = self._until
-        self._pushed_until = NOTHING.until
         self._last: Winners = np.empty(0, np.int64)
         self._kept = 0
 
@@ -140,9 +139,7 @@ class FamilyMaterialization:
         """
         try:
             targets = list(self._targets.values())
-            views = [*(target.view for target in targets), self._state_view]
-            *written, pushed = self._records.read(views)
-            self._pushed_until = pushed.until
+            written = self._records.read([target.view for target in targets])
             for target, record in zip(targets, written, strict=True):
                 target.since = news_since(target.plan, record, target.start, self._until)
             anew = [
@@ -197,7 +194,7 @@ class FamilyMaterialization:
         since = {version: self._news_since(version, targets) for version in rows}
         states = FamilyStates(rows, self._until, since)
         try:
-            expired = self._expired_pushes(keys)
+            expired = self._expired(keys)
         except Exception as error:  # stores raise whatever their driver raises
             self._unrecorded("Nothing was written", error)
             return
@@ -257,18 +254,18 @@ class FamilyMaterialization:
         end = to_datetime(self._horizon)
         return [self._read(member, end).keys for member in natives]
 
-    def _expired_pushes(self, keys: pa.Table) -> dict[str, Mask]:
-        """Per view that is not written whole: which values are those of expired pushed rows."""
+    def _expired(self, keys: pa.Table) -> dict[str, Mask]:
+        """Per view with a TTL that is not written whole: which stored values have expired."""
         found = {
             target.name: (target.plan, np.zeros(len(keys), bool))
             for target in self._alive()
-            if target.since is not None and target.plan.may_expire(self._pushed_until, target.since)
+            if target.since is not None and target.plan.ttl is not None
         }
         for start in range(0, len(keys) if found else 0, _ROWS_PER_BATCH):
             part = keys.slice(start, _ROWS_PER_BATCH)
             state = decode_states(self._family, self._read_states(part))
             for plan, mask in found.values():
-                mask[start : start + len(part)] = expired_pushes(state, plan, self._until)
+                mask[start : start + len(part)] = expired_values(state, plan, self._until)
         return {name: mask for name, (_, mask) in found.items()}
 
     def _view(

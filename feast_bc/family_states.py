@@ -129,10 +129,13 @@ class FamilyStates:
         return spared
 
 
-def expired_pushes(state: State, plan: Plan, at: int) -> Mask:
-    """Shape `(n,)`: whose stored value in a view is that of a pushed row beyond the TTL."""
+def expired_values(state: State, plan: Plan, at: int) -> Mask:
+    """Shape `(n,)`: whose stored value in a view is that of a row beyond the TTL.
+
+    The batch sources do not tell it of rows that were pushed, or passed over by late ones.
+    """
     expired = np.zeros(len(state.entries), bool)
     for version in plan.counting(at):
         gave = state.giver(plan.version) == version
-        expired |= gave & state.pushed(version) & ~plan.usable(state.rows(version), at)
+        expired |= gave & ~plan.usable(state.rows(version), at)
     return expired

@@ -28,14 +28,13 @@ from feast_bc.on_read import decode_states
 from feast_bc.online_writer import ViewValues
 from feast_bc.readers import reader_for_table
 from feast_bc.reading import STATES, Request
-from feast_bc.rule import NOTHING, Instants, Rows, State, Written, to_datetime
+from feast_bc.rule import Instants, Rows, State, to_datetime
 from feast_bc.source import BackwardCompatibleSource, view_name
 from feast_bc.stored_views import native_view, state_view
 from feast_bc.timestamps import to_instants
 from feast_bc.vectors import Mask, Matrix, to_matrix
 from feast_bc.versions import EmbeddingVersion
 from feast_bc.writers import writer_for
-from feast_bc.written_views import WrittenViews
 
 _AHEAD = 60_000_000
 """How far clocks may differ, in microseconds: rows stamped further ahead are refused."""
@@ -103,10 +102,6 @@ def push_vectors(
         state.wrote(source.version, np.full(len(wins), source.version), wins)
     else:
         wins = newest & _wins(source, source.version, state, pushed, now)
-        if source.ttl is not None:
-            # Materialization has to find the rows that expire: no batch source tells of them.
-            record = Written(NOTHING.digest, now + _AHEAD)
-            WrittenViews(store, config, view).write([state_view(view)], [record])
         values = [
             _values(target, source.version, taken, pushed)
             for target in _views(view, applied)

@@ -125,10 +125,6 @@ class Plan:
         mask: Mask = rows.has_vector & (rows.instant >= at - self.ttl)
         return mask
 
-    def may_expire(self, newest: int, since: int) -> bool:
-        """Whether any of the rows up to an instant, `newest`, may expire after `since`."""
-        return self.ttl is not None and newest + self.ttl >= since
-
     def winners(self, at: Instants | int, usable: Mapping[int, Mask]) -> Winners:
         """Which version's native row gives each value.
 

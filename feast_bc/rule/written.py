@@ -16,8 +16,7 @@ class Written(NamedTuple):
 
     Attributes:
         digest: `Plan.digest`; other bytes mean that no plan is known to hold for all of it.
-        until: the end of the last window, in microseconds; of the states the instant of the
-            newest row that may have been pushed.
+        until: the end of the last window, in microseconds.
     """
 
     digest: bytes

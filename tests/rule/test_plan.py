@@ -93,14 +93,6 @@ def test_a_change_at_the_edges_of_the_window() -> None:
     assert not changed(expires, 5, 6)
 
 
-def test_which_rows_may_expire() -> None:
-    plan = History(0, 1, ttl=3).plan()
-    assert plan.may_expire(4, 7)  # usable at 7, no longer at 8
-    assert not plan.may_expire(4, 8)
-    assert not plan.may_expire(NEVER, 0)
-    assert not History(0, 1).plan().may_expire(4, 5)
-
-
 def test_a_cut_over_at_the_edges_of_the_window() -> None:
     plan = History(0, 2, {0: [(2, 9)], 1: [(5, 7)]}).plan()
     assert not plan.changes_between(2, 4)  # version 0 always counts for its own view
@@ -121,6 +113,9 @@ def test_a_null_has_the_instant_of_the_newest_row_that_counts() -> None:
     assert plan.instants(winner, 5, rows).tolist() == [3]
     nobody = {version: Rows(np.array([NEVER]), np.array([False])) for version in (0, 1)}
     assert plan.instants(np.array([NONE]), 5, nobody).tolist() == [NEVER]
+    assert plan.instants(np.array([NONE]), 5, {0: nobody[0]}).tolist() == [NEVER]
+    both = {0: Rows(np.array([3, 4]), np.array([False, True]))}
+    assert plan.instants(np.array([NONE, 0]), 5, both).tolist() == [3, 4]
 
 
 def test_versions_without_rows_may_be_left_out() -> None:
