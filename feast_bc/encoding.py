@@ -98,23 +98,23 @@ def decode_bytes(values: Sequence[bytes | None], width: int) -> Bytes:
 
     Returns:
         uint8 of shape `(n, width)` or wider: as wide as the longest. Shorter rows end in zeros.
+        It may be read-only.
 
     Raises:
         InvalidVectorsError: not a serialized `Value` with bytes.
     """
-    lengths = set(map(len, filter(None, values)))
     head = _bytes_prefix(width)
     usual = len(head) + width
-    if not lengths:
+    alike = [v for v in values if v and len(v) == usual and v.startswith(head)]
+    if len(alike) == len(values):
+        stored = np.frombuffer(b"".join(alike), np.uint8)
+        return stored.reshape(len(values), usual)[:, len(head) :]
+    if not any(values):
         return np.zeros((len(values), width), np.uint8)
-    if lengths == {usual} and all(value and value.startswith(head) for value in values):
-        stored = np.frombuffer(b"".join(filter(None, values)), np.uint8)
-        rows: Bytes = stored.reshape(len(values), usual)[:, len(head) :].copy()
-        return rows
     parsed = [_parse_bytes(value) for value in values]
     width = max(width, *map(len, parsed))
     padded = b"".join([each.ljust(width, b"\0") for each in parsed])
-    return np.frombuffer(bytearray(padded), np.uint8).reshape(len(values), width)
+    return np.frombuffer(padded, np.uint8).reshape(len(values), width)
 
 
 def _parse_bytes(value: bytes | None) -> bytes:

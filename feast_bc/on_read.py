@@ -8,19 +8,18 @@ trip.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from feast_bc.encoding import decode, decode_bytes
 from feast_bc.reading import STATES, Column, Reading, Request, Wanted
-from feast_bc.rule import NEVER, NONE, Instants, State, Winners
+from feast_bc.rule import NEVER, Instants, State, Winners
 from feast_bc.source import BackwardCompatibleSource
 from feast_bc.vectors import Mask, Matrix
 
-# Versions whose vectors together stay below this size are all read at once: a second round trip
+# If the vectors of all versions stay below this size, they are read at once: a second round trip
 # costs more than so many bytes do.
 _BYTES_AT_ONCE = 2**13
 
@@ -56,20 +55,20 @@ def resolve(source: BackwardCompatibleSource, count: int, now: int) -> Reading[R
     """
     plan = source.plan
     counting = plan.counting(now)
-    first = counting[: _affordable(source, counting, count)]
-    states, *columns = yield Request((STATES, *(Wanted("natives", k) for k in first)))
+    first = counting if count * source.native_size <= _BYTES_AT_ONCE else counting[:1]
+    states, *columns = yield _request(first)
     state = decode_states(source, states)
-    rows = {counting[0]: state.rows(counting[0])}
+    newest = state.rows(counting[0])
+    if plan.newest_gives_all(now, newest):  # as in most reads
+        native, there = _decode(source, counting[0], columns[0])
+        if np.count_nonzero(there) == count:
+            return Resolved(_mapped(source, counting[0], native), there, there, newest.instant)
+    rows = {version: state.rows(version) for version in counting}
     winner = plan.winners_now(now, rows)
-    if (winner == NONE).any():  # in most reads the newest version has everything
-        rows = {version: state.rows(version) for version in counting}
-        winner = plan.winners_now(now, rows)
     instants = plan.instants(winner, now, rows)
     values = _Values(source, winner)
     for version, column in zip(first, columns, strict=True):
-        values.take(version, column, None)
-        if values.present.all():
-            break
+        values.take(version, column, np.arange(count))
     rest = [version for version in counting[len(first) :] if (winner == version).any()]
     if rest:
         positions = np.flatnonzero(np.isin(winner, rest))
@@ -91,53 +90,39 @@ class _Values:
     def __init__(self, source: BackwardCompatibleSource, winner: Winners) -> None:
         self._source = source
         self._winner = winner
-        self._vectors: Matrix | None = None
+        self.vectors: Matrix = np.full((len(winner), source.dim), np.nan, np.float32)
         self.present: Mask = np.zeros(len(winner), bool)
 
-    @property
-    def vectors(self) -> Matrix:
-        """NaN where nothing was taken."""
-        if self._vectors is None:
-            shape = (len(self._winner), self._source.dim)
-            self._vectors = np.full(shape, np.nan, np.float32)
-        return self._vectors
-
-    def take(self, version: int, column: Column, positions: Winners | None) -> None:
+    def take(self, version: int, column: Column, positions: Winners) -> None:
         """Transform the vectors of the entities that a version wins.
 
         Args:
             version: k.
             column: the stored vectors.
-            positions: whose they are; None for all.
+            positions: whose they are.
         """
-        wins = self._winner == version
-        if not wins.any():
-            return
-        if wins.all() and positions is None:
-            native, there = self._decode(version, column)
-            if there.all():
-                self._vectors, self.present = self._mapped(version, native), there
-                return
-        if positions is None:
-            positions = np.arange(len(wins))
-        places = np.flatnonzero(wins[positions])
-        native, there = self._decode(version, [column[i] for i in places.tolist()])
+        places = np.flatnonzero(self._winner[positions] == version)
+        native, there = _decode(self._source, version, [column[i] for i in places.tolist()])
         here = positions[places[there]]
-        self.vectors[here] = self._mapped(version, native[there])
-        self.present[here] = True
-
-    def _decode(self, version: int, column: Column) -> tuple[Matrix, Mask]:
-        source = self._source
-        of = f"{source.embedding} version {version} in the online store"
-        return decode(column, source.member(version).dim, of=of)
-
-    def _mapped(self, version: int, native: Matrix) -> Matrix:
-        if version == self._source.version:
-            return native
-        return np.ascontiguousarray(self._source.chain_from(version).apply(native))
+        if len(here):
+            self.vectors[here] = _mapped(self._source, version, native[there])
+            self.present[here] = True
 
 
-def _affordable(source: BackwardCompatibleSource, counting: Sequence[int], count: int) -> int:
-    """How many of the versions that count, newest first, are read at once: one at least."""
-    dims = (source.member(version).dim for version in counting)
-    return max(1, sum(size <= _BYTES_AT_ONCE for size in accumulate(4 * d * count for d in dims)))
+def _decode(source: BackwardCompatibleSource, version: int, column: Column) -> tuple[Matrix, Mask]:
+    """Stored native vectors of a version, and where there are any."""
+    of = f"{source.embedding} version {version} in the online store"
+    return decode(column, source.member(version).dim, of=of)
+
+
+def _mapped(source: BackwardCompatibleSource, version: int, native: Matrix) -> Matrix:
+    """Native vectors of a version, transformed to the view's."""
+    if version == source.version:
+        return native
+    return np.ascontiguousarray(source.chain_from(version).apply(native))
+
+
+@lru_cache
+def _request(versions: tuple[int, ...]) -> Request:
+    """The states, and the native vectors of some versions, of all entities."""
+    return Request((STATES, *(Wanted("natives", version) for version in versions)))

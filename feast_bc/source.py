@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from feast import type_map
 from feast.data_source import DataSource
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
@@ -19,7 +20,7 @@ from feast_bc.artifact import SCHEMA_VERSION, TransformRef, check_schema
 from feast_bc.chain import load_chain
 from feast_bc.data_source_json import source_from_json, source_to_json
 from feast_bc.errors import CatalogError, ProviderError
-from feast_bc.rule import Activation, Member, Plan
+from feast_bc.rule import Activation, Digests, Member, Plan
 from feast_bc.serving import MATERIALIZED, ON_READ, Serving, check_serving
 from feast_bc.transforms import BackwardTransform
 from feast_bc.versions import EmbeddingVersion
@@ -82,6 +83,11 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         """D_j."""
         return self.members[0].dim
 
+    @cached_property
+    def native_size(self) -> int:
+        """How many bytes the native vectors of one entity take, all members' together."""
+        return sum(member.dim for member in self.members) * np.dtype(np.float32).itemsize
+
     @property
     def on_read(self) -> bool:
         """Whether the online store holds native vectors only, transformed when they are read."""
@@ -118,9 +124,9 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         return Plan(tuple(members), micros)
 
     @cached_property
-    def digests(self) -> tuple[int, ...]:
+    def digests(self) -> Digests:
         """Per version of the family the number that `feast_bc.rule.State` knows it by."""
-        return tuple(int(m.digest[:8], 16) for m in (*self.older, *self.members))
+        return np.array([int(m.digest[:8], 16) for m in (*self.older, *self.members)], np.uint32)
 
     def of_version(self, version: int) -> BackwardCompatibleSource:
         """The source of another version's view of the same versioned embedding."""

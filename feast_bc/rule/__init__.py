@@ -25,7 +25,7 @@ asks here.
 from feast_bc.rule.activation import Activation, active_at
 from feast_bc.rule.instants import NEVER, Instants, to_datetime, to_micros
 from feast_bc.rule.plan import NONE, Member, Plan, Rows, Winners
-from feast_bc.rule.state import Entry, State
+from feast_bc.rule.state import Digests, State
 from feast_bc.rule.written import NOTHING, Written, news_since
 
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
     "NONE",
     "NOTHING",
     "Activation",
-    "Entry",
+    "Digests",
     "Instants",
     "Member",
     "Plan",

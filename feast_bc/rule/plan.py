@@ -150,6 +150,15 @@ class Plan:
         """`winners` for one instant, given each version's newest rows."""
         return self.winners(at, {version: self.usable(row, at) for version, row in rows.items()})
 
+    def newest_gives_all(self, at: int, rows: Rows) -> bool:
+        """Whether nobody but the newest version that counts wins.
+
+        Args:
+            at: the instant t.
+            rows: the newest rows of `counting(at)[0]`.
+        """
+        return bool(self.usable(rows, at).all())
+
     def counts(self, version: int, instants: Instants) -> Mask:
         """At which instants a version may give the view's value: j always, k > j while active."""
         if version == self.version:

@@ -6,15 +6,15 @@ family, the newest native row that the store was told of, and which version gave
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from enum import IntFlag
-
 import numpy as np
 import numpy.typing as npt
 
 from feast_bc.rule.instants import NEVER
 from feast_bc.rule.plan import NONE, Rows, Winners
 from feast_bc.vectors import Mask
+
+Digests = npt.NDArray[np.uint32]
+"""The first 4 bytes of each version's digest, as numbers: shape `(K + 1,)`."""
 
 ENTRY = np.dtype(
     [("digest", "<u4"), ("instant", "<i8"), ("gave", "<u2"), ("flags", "u1"), ("", "u1")]
@@ -24,17 +24,11 @@ ENTRY = np.dtype(
 _UNWRITTEN, _NULL, _VERSION_0 = 0, 1, 2
 """How `gave` says that a view was never written, is null, or has version 0's vector."""
 
-
-class Entry(IntFlag):
-    """What is known of a version's newest row.
-
-    ROW: there is one. VECTOR: its vector is not null. PUSHED: it was pushed, and is not known to
-    stand in the batch source.
-    """
-
-    ROW = 1
-    VECTOR = 2
-    PUSHED = 4
+_ROW, _VECTOR, _PUSHED = 1, 2, 4
+"""What `flags` say of a version's newest row: that there is one; that its vector is not null; that
+it was pushed, and is not known to stand in the batch source. Plain numbers: numpy is slow with
+those of an enum.
+"""
 
 
 class State:
@@ -43,26 +37,26 @@ class State:
     Args:
         entries: structured array of shape `(n, K + 1)` and dtype `ENTRY`. An entry of zeros says
             that nothing is known.
-        digests: the first 4 bytes of each version's digest, as numbers. Entries of a version
-            with another digest are of another version with the same number: they are cleared.
+        digests: of the versions. Entries of a version with another digest are of another version
+            with the same number: they are cleared.
     """
 
-    def __init__(self, entries: npt.NDArray[np.void], digests: Sequence[int]) -> None:
+    def __init__(self, entries: npt.NDArray[np.void], digests: Digests) -> None:
         self.entries = entries
         self._digests = digests
         known = entries["digest"][:, : len(digests)]
-        differs = known != np.array(digests, np.uint32)
-        if differs.any() and (other := differs & (known != 0)).any():
+        differs = known != digests
+        if np.count_nonzero(differs) and (other := differs & (known != 0)).any():
             self.entries = entries = entries.copy()
             entries[:, : len(digests)][other] = np.zeros((), ENTRY)
 
     @classmethod
-    def empty(cls, count: int, digests: Sequence[int]) -> State:
+    def empty(cls, count: int, digests: Digests) -> State:
         """The state of entities that nothing is known of."""
         return cls(np.zeros((count, len(digests)), ENTRY), digests)
 
     @classmethod
-    def decode(cls, stored: npt.NDArray[np.uint8], digests: Sequence[int]) -> State:
+    def decode(cls, stored: npt.NDArray[np.uint8], digests: Digests) -> State:
         """Read what `encode` made.
 
         Args:
@@ -70,10 +64,9 @@ class State:
                 versions: theirs are kept.
             digests: as on the constructor.
         """
-        count, width = stored.shape
-        whole = stored[:, : width - width % ENTRY.itemsize]
-        entries = np.ascontiguousarray(whole).view(ENTRY)
-        return cls(entries.reshape(count, width // ENTRY.itemsize), digests)
+        versions = stored.shape[1] // ENTRY.itemsize
+        entries = stored[:, : cls.width(versions)].copy().view(ENTRY)
+        return cls(entries, digests)
 
     @staticmethod
     def width(versions: int) -> int:
@@ -88,13 +81,14 @@ class State:
 
     def rows(self, version: int) -> Rows:
         """A version's newest rows."""
-        flags = self.entries["flags"][:, version]
-        instant = np.where(flags & Entry.ROW, self.entries["instant"][:, version], NEVER)
-        return Rows(instant, (flags & Entry.VECTOR) != 0)
+        column = self.entries[:, version]
+        flags = column["flags"]
+        instant = np.where(flags & _ROW, column["instant"], NEVER)
+        return Rows(instant, (flags & _VECTOR) != 0)
 
     def pushed(self, version: int) -> Mask:
         """Shape `(n,)`: whose newest row of a version was pushed."""
-        mask: Mask = (self.entries["flags"][:, version] & Entry.PUSHED) != 0
+        mask: Mask = (self.entries["flags"][:, version] & _PUSHED) != 0
         return mask
 
     def written(self, view: int) -> Mask:
@@ -113,8 +107,8 @@ class State:
         column = self.entries[:, version]
         column["digest"][where] = self._digests[version]
         column["instant"][where] = rows.instant[where]
-        flags = np.where(rows.has_vector, Entry.ROW | Entry.VECTOR, Entry.ROW)
-        column["flags"][where] = flags[where] | (Entry.PUSHED if pushed else 0)
+        flags = np.where(rows.has_vector, _ROW | _VECTOR, _ROW)
+        column["flags"][where] = flags[where] | (_PUSHED if pushed else 0)
 
     def forget(self, version: int, where: Mask) -> None:
         """Note that a version has no row."""
