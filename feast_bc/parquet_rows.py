@@ -109,10 +109,10 @@ class ParquetRows:
         entity["at"] = entities[timestamp].cast(pa.timestamp("us", "UTC"), safe=False)
         entity["n"] = pa.array(np.arange(len(entities)))
         self._connection.register("entity", pa.table(entity))
-        joined = self._connection.sql(query, params={"files": self._files}).to_arrow_table()
+        joined = self._connection.execute(query, {"files": self._files}).fetchnumpy()
         self._connection.unregister("entity")
         found = np.full(len(entities), NO_ROW, np.int64)
-        found[joined["n"].to_numpy()] = joined["row"].to_numpy()
+        found[joined["n"]] = joined["row"]
         return found
 
     def fetch(self, rows: RowNumbers) -> Matrix:

@@ -58,17 +58,19 @@ class SqliteWriter:
         version = self._config.entity_key_serialization_version
         entities = serialized_keys(keys, key_types(values[0].view), version)
         # In key order, neighbours land on the same page of the tables' indexes.
-        in_order = np.sort(np.array(entities, object))
-        rank = np.argsort(np.argsort(np.array(entities, object)))
+        order = np.argsort(np.array(entities, object))
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
         versioning = self._config.registry.enable_online_feature_view_versioning
         with self._store._get_conn(self._config) as connection:
             for each in values:
                 table = compute_table_id(self._config.project, each.view, versioning)
                 order = np.argsort(rank[each.rows])
+                encoded = each.encoded()
                 columns = (
-                    in_order[np.sort(rank[each.rows])].tolist(),
+                    [entities[i] for i in each.rows[order].tolist()],
                     repeat(each.feature),
-                    np.array(each.encoded(), object)[order].tolist(),
+                    [encoded[i] for i in order.tolist()],
                     _stored(each.instants[order]),
                 )
                 parameters = list(chain.from_iterable(zip(*columns, strict=False)))
