@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from feast_bc.alignment import BackwardMap, multi_step_loss
-from feast_bc.holdout import Holdout
+from feast_bc.transforms.holdout import Holdout
 from training.data import Interactions, load
 from training.encoders.encoder import USERS, Encoder
 from training.encoders.recipe import FOLD_IN

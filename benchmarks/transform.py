@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks.harness import Report, paired, parser
 from feast_bc import AffineTransform, compose
+from feast_bc.columns.vectors import from_matrix
 from feast_bc.transforms import ChainTransform
-from feast_bc.vectors import from_matrix
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -17,10 +17,11 @@ from feast.types import Array, Float32, Int64
 from feast.value_type import ValueType
 
 from feast_bc import AffineTransform, EmbeddingVersion, VersionedEmbedding
-from feast_bc.artifact import TransformRef, digest, dumps
+from feast_bc.columns.arrays import Matrix
+from feast_bc.columns.vectors import from_matrix
 from feast_bc.rule import Activation
 from feast_bc.transforms import BackwardTransform, compose
-from feast_bc.vectors import Matrix, from_matrix
+from feast_bc.transforms.artifact import TransformRef, digest, dumps
 
 NAME = "user_embedding"
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)

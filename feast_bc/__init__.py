@@ -8,16 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from feast_bc.artifact import TransformRef, load_artifact, save_artifact
-    from feast_bc.catalog import EmbeddingCatalog
+    from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+    from feast_bc.catalog.versions import EmbeddingVersion
     from feast_bc.errors import FeastBCError
-    from feast_bc.historical_matrix import HistoricalVectors, historical_vectors
-    from feast_bc.holdout import Holdout
-    from feast_bc.online_matrix import OnlineVectors, online_vectors, online_vectors_async
+    from feast_bc.materialization.switch_serving import drop_serving, prepare_serving
+    from feast_bc.offline.historical_vectors import HistoricalVectors, historical_vectors
+    from feast_bc.online.online_vectors import OnlineVectors, online_vectors, online_vectors_async
     from feast_bc.provider import BackwardCompatibleProvider
     from feast_bc.rule import Activation
-    from feast_bc.source import BackwardCompatibleSource
-    from feast_bc.switch_serving import drop_serving, prepare_serving
     from feast_bc.transforms import (
         AffineTransform,
         BackwardTransform,
@@ -25,8 +23,10 @@ if TYPE_CHECKING:
         TruncationTransform,
         compose,
     )
-    from feast_bc.versioned_embedding import VersionedEmbedding
-    from feast_bc.versions import EmbeddingVersion
+    from feast_bc.transforms.artifact import TransformRef, load_artifact, save_artifact
+    from feast_bc.transforms.holdout import Holdout
+    from feast_bc.views.source import BackwardCompatibleSource
+    from feast_bc.views.versioned_embedding import VersionedEmbedding
 
 __all__ = [
     "Activation",
@@ -56,16 +56,14 @@ __all__ = [
 
 # No module may have the name of something in it: once imported, it would stand in its place.
 _NAMES = {
-    "artifact": ["TransformRef", "load_artifact", "save_artifact"],
-    "catalog": ["EmbeddingCatalog"],
+    "catalog.embedding_catalog": ["EmbeddingCatalog"],
+    "catalog.versions": ["EmbeddingVersion"],
     "errors": ["FeastBCError"],
-    "historical_matrix": ["HistoricalVectors", "historical_vectors"],
-    "holdout": ["Holdout"],
-    "online_matrix": ["OnlineVectors", "online_vectors", "online_vectors_async"],
+    "materialization.switch_serving": ["drop_serving", "prepare_serving"],
+    "offline.historical_vectors": ["HistoricalVectors", "historical_vectors"],
+    "online.online_vectors": ["OnlineVectors", "online_vectors", "online_vectors_async"],
     "provider": ["BackwardCompatibleProvider"],
     "rule": ["Activation"],
-    "source": ["BackwardCompatibleSource"],
-    "switch_serving": ["drop_serving", "prepare_serving"],
     "transforms": [
         "AffineTransform",
         "BackwardTransform",
@@ -73,8 +71,10 @@ _NAMES = {
         "TruncationTransform",
         "compose",
     ],
-    "versioned_embedding": ["VersionedEmbedding"],
-    "versions": ["EmbeddingVersion"],
+    "transforms.artifact": ["TransformRef", "load_artifact", "save_artifact"],
+    "transforms.holdout": ["Holdout"],
+    "views.source": ["BackwardCompatibleSource"],
+    "views.versioned_embedding": ["VersionedEmbedding"],
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from feast_bc.rule import to_micros
+from feast_bc.columns.instants import to_micros
 
 
 def now() -> int:

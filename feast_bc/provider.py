@@ -21,13 +21,13 @@ from feast.infra.passthrough_provider import PassthroughProvider
 from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
 from feast.repo_config import RepoConfig
 
-from feast_bc.compute_engine import BackwardCompatibleComputeEngine
 from feast_bc.errors import NameCollisionError
-from feast_bc.offline_store import backward_compatible
-from feast_bc.online_store import knows_version_views, on_read_capable
-from feast_bc.push import push_vectors
-from feast_bc.source import BackwardCompatibleSource
-from feast_bc.stored_views import stored_views, version_source
+from feast_bc.materialization.compute_engine import BackwardCompatibleComputeEngine
+from feast_bc.offline.store import backward_compatible
+from feast_bc.online.push import push_vectors
+from feast_bc.online.store import knows_version_views, on_read_capable
+from feast_bc.views.source import BackwardCompatibleSource
+from feast_bc.views.stored_views import stored_views, version_source
 
 
 class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]

@@ -16,12 +16,12 @@ from feast.data_source import DataSource
 from feast.repo_config import RegistryConfig
 from feast.value_type import ValueType
 
-from feast_bc.artifact import TransformRef, digest, dumps
+from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.rule import Activation
-from feast_bc.serving import Serving
 from feast_bc.transforms import AffineTransform, BackwardTransform
-from feast_bc.versioned_embedding import VersionedEmbedding
-from feast_bc.versions import EmbeddingVersion
+from feast_bc.transforms.artifact import TransformRef, digest, dumps
+from feast_bc.views.serving import Serving
+from feast_bc.views.versioned_embedding import VersionedEmbedding
 
 T0 = datetime(2026, 1, 1, tzinfo=timezone.utc)
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import numpy as np
 from feast import FeatureStore
 
-from feast_bc.rule import to_micros
+from feast_bc.columns.instants import to_micros
 from tests.families import USER, Family, at, offline, online, same
 
 ENTITIES = [1, 2, 3]

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from feast import FileSource
 
-from feast_bc.alignment_report import Alignment, AlignmentReport, alignment_report
 from feast_bc.errors import DimensionError, InvalidVectorsError
-from feast_bc.holdout import Holdout
-from feast_bc.native_vectors import read_native_vectors
+from feast_bc.native.native_vectors import read_native_vectors
+from feast_bc.publishing.alignment_report import Alignment, AlignmentReport, alignment_report
 from feast_bc.transforms import compose
+from feast_bc.transforms.holdout import Holdout
 from tests.test_transforms import affine
 
 T0 = pd.Timestamp("2026-01-01", tz="UTC")

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feast_bc.artifact import (
+from feast_bc.errors import ArtifactError, DimensionError, DirectionError, FeastBCError
+from feast_bc.transforms import compose
+from feast_bc.transforms.artifact import (
     MANIFEST_FILE,
     TENSOR_FILE,
     TransformRef,
@@ -16,9 +18,7 @@ from feast_bc.artifact import (
     loads,
     save_artifact,
 )
-from feast_bc.errors import ArtifactError, DimensionError, DirectionError, FeastBCError
-from feast_bc.holdout import Holdout
-from feast_bc.transforms import compose
+from feast_bc.transforms.holdout import Holdout
 from tests.test_transforms import affine, mlp, truncation
 
 KINDS = [affine(1, 4, 3), affine(2, 3, 5, bias=False), mlp(3, 4, 2), truncation(1, 4, 2)]
@@ -99,7 +99,7 @@ def test_an_aborted_save_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("feast_bc.artifact.json.dumps", fail)
+    monkeypatch.setattr("feast_bc.transforms.artifact.json.dumps", fail)
     with pytest.raises(KeyboardInterrupt):
         save_artifact(affine(1, 4, 3), tmp_path / "b")
     assert list(tmp_path.iterdir()) == []
@@ -169,6 +169,6 @@ def test_a_driver_that_fails_in_its_own_way(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise NoCredentialsError("Unable to locate credentials")
 
-    monkeypatch.setattr("feast_bc.artifact.fsspec.open", fail)
+    monkeypatch.setattr("feast_bc.transforms.artifact.fsspec.open", fail)
     with pytest.raises(ArtifactError, match=r"NoCredentialsError.*in this process's environment"):
         reference(tmp_path / "b.safetensors", b"").load()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from feast_bc.centred_error import centred_error, error_of_mean
+from feast_bc.publishing.centred_error import centred_error, error_of_mean
 
 
 def vectors(count=400, dim=5, seed=0):

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from feast_bc.alignment_report import AlignmentReport
-from feast_bc.artifact import save_artifact
-from feast_bc.catalog import EmbeddingCatalog
-from feast_bc.catalog_files import CatalogFiles
-from feast_bc.cli import main
-from feast_bc.holdout import Holdout
-from feast_bc.publish import publish_version
-from feast_bc.quality_gate import MAX_CENTRED_ERROR
-from feast_bc.repo_source import parquet_source
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.catalog.files import CatalogFiles
+from feast_bc.cli.commands import main
+from feast_bc.cli.repo_source import parquet_source
+from feast_bc.publishing.alignment_report import AlignmentReport
+from feast_bc.publishing.publish import publish_version
+from feast_bc.publishing.quality_gate import MAX_CENTRED_ERROR
+from feast_bc.transforms.artifact import save_artifact
+from feast_bc.transforms.holdout import Holdout
 from tests.test_transforms import affine
 
 DIMS = [3, 4, 5]
@@ -449,7 +449,7 @@ def test_the_help_names_the_gates_default(team):
 
 WITHOUT_FEAST = """
 import sys
-from feast_bc.cli import main
+from feast_bc.cli.commands import main
 try:
     main(sys.argv[1:])
 finally:
@@ -487,7 +487,7 @@ def test_help_version_and_usage_errors_do_without_feast(arguments, code, says):
 def test_as_a_real_process(team):
     team.publish(0)
     done = subprocess.run(
-        [sys.executable, "-m", "feast_bc.cli", "versions", "nobody", "--json"],
+        [sys.executable, "-m", "feast_bc.cli.commands", "versions", "nobody", "--json"],
         cwd=Path(__file__).parents[1],
         env={**os.environ, "FEAST_BC_CATALOG": team.catalog.root},
         capture_output=True,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from feast import FeatureStore
 
-from feast_bc import compute_engine
 from feast_bc.errors import InvalidVectorsError
+from feast_bc.materialization import compute_engine
 from tests.families import USER, Family, Row, at, make_store, online, same
 from tests.schedules import Step, run
 from tests.test_provider import plain_view

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from feast_bc.encoding import decode, encode
+from feast_bc.columns.encoding import decode, encode
 from feast_bc.errors import DimensionError, InvalidVectorsError
 
 DIMS = [1, 2, 31, 32, 128, 768, 5000]

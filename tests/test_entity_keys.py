@@ -8,7 +8,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feast_bc.entity_keys import serialized_entities
+from feast_bc.columns.entity_keys import serialized_entities
 
 VALUES = st.one_of(
     st.integers(-(2**63), 2**63 - 1).map(lambda v: Value(int64_val=v)),

@@ -11,9 +11,10 @@ import pytest
 from feast import FeatureStore
 from feast.data_source import PushMode
 
+from feast_bc.columns.arrays import NEVER
+from feast_bc.columns.instants import to_micros
 from feast_bc.errors import MaterializationError
-from feast_bc.rule import NEVER, to_micros
-from feast_bc.serving import Serving
+from feast_bc.views.serving import Serving
 from tests.families import USER, Family, Row, at, make_store, online, same
 from tests.online_stores import redis_client
 from tests.schedules import apply
@@ -98,7 +99,7 @@ def test_an_apply_that_changes_nothing_writes_nothing_anew(
     push(store, pushed, hour=6)
     apply(store, FAMILY, tmp_path)
     batches = []
-    with patch("feast_bc.family_materialization.FamilyMaterialization._write") as write:
+    with patch("feast_bc.materialization.family.FamilyMaterialization._write") as write:
         write.side_effect = lambda *batch: batches.append(batch)
         store.materialize_incremental(at(8))
     assert not batches
@@ -296,7 +297,7 @@ def test_a_run_that_ended_early_is_finished_by_the_next(
     store.materialize(at(-1), at(5))
     apply(store, replace(FAMILY, active={}), tmp_path)
     kind = store.config.online_store.type
-    target = f"feast_bc.{kind}_writer.{kind.capitalize()}Writer.write"
+    target = f"feast_bc.online.{kind}.writer.{kind.capitalize()}Writer.write"
     calls = []
 
     def fails(self: object, keys: object, values: list[object]) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from feast_bc.holdout import Holdout
+from feast_bc.transforms.holdout import Holdout
 
 
 def test_the_share_is_as_declared():

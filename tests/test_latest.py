@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from feast_bc.latest import TIMESTAMP, VECTOR, changed_values
-from feast_bc.source import BackwardCompatibleSource
-from feast_bc.versions import EmbeddingVersion
+from feast_bc.catalog.versions import EmbeddingVersion
+from feast_bc.native.latest_rows import TIMESTAMP, VECTOR
+from feast_bc.views.changes import changed_values
+from feast_bc.views.source import BackwardCompatibleSource
 from tests.families import Family, Row, at, make_store, native_table, online
 from tests.schedules import Step, run
 

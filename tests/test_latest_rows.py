@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feast_bc.errors import InvalidVectorsError
-from feast_bc.latest_rows import LatestRows, PulledRows, StreamedRows, latest_rows
+from feast_bc.native.latest_rows import LatestRows, PulledRows, StreamedRows, latest_rows
 from tests.families import at, make_store
 
 KEYS = ["user_id"]

@@ -9,7 +9,7 @@ from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.repo_config import FeastConfigBaseModel
 
 from feast_bc.errors import DimensionError, InvalidVectorsError
-from feast_bc.native_vectors import read_native_vectors
+from feast_bc.native.native_vectors import read_native_vectors
 
 UTC = pa.timestamp("us", "UTC")
 T0 = pd.Timestamp("2026-01-01", tz="UTC")

@@ -233,8 +233,8 @@ def test_a_plain_call_goes_straight_to_the_configured_store(
 
 def test_field_mapping_and_created_timestamp(tmp_path: Path) -> None:
     """A source may use other names, and break ties by when a row was created."""
-    from feast_bc.versioned_embedding import VersionedEmbedding
-    from feast_bc.versions import EmbeddingVersion
+    from feast_bc.catalog.versions import EmbeddingVersion
+    from feast_bc.views.versioned_embedding import VersionedEmbedding
 
     pq.write_table(
         pa.table(

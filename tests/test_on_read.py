@@ -11,11 +11,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feast_bc.encoding import NULL, encode
-from feast_bc.on_read import resolve
-from feast_bc.reading import Column, Request, run
-from feast_bc.rule import NEVER, Rows, State, to_micros
-from feast_bc.source import BackwardCompatibleSource
+from feast_bc.columns.arrays import NEVER
+from feast_bc.columns.encoding import NULL, encode
+from feast_bc.columns.instants import to_micros
+from feast_bc.online.on_read import resolve
+from feast_bc.online.reading import Column, Request, run
+from feast_bc.rule import Rows, State
+from feast_bc.views.source import BackwardCompatibleSource
 from tests.families import Family, Row, at
 from tests.test_rule import ENTITIES, HORIZON, families
 
@@ -73,7 +75,7 @@ def test_against_the_oracle(data: st.DataObject, at_once: int) -> None:
     rows = [row for row in family.rows if row.hour <= hour]
     with tempfile.TemporaryDirectory() as folder:
         source = family.write(Path(folder)).view(version).batch_source
-        with patch("feast_bc.on_read._BYTES_AT_ONCE", at_once):
+        with patch("feast_bc.online.on_read._BYTES_AT_ONCE", at_once):
             stored = Stored(source, rows, asked)
             resolved = run(resolve(source, len(asked), to_micros(at(hour))), stored.read)
     assert len(stored.requests) <= 2
@@ -105,7 +107,7 @@ FULL = Family(
 def test_one_request_where_the_newest_version_has_everything(tmp_path: Path) -> None:
     source = FULL.write(tmp_path).view(0).batch_source
     stored = Stored(source, FULL.rows, [1, 2])
-    with patch("feast_bc.on_read._BYTES_AT_ONCE", 0):
+    with patch("feast_bc.online.on_read._BYTES_AT_ONCE", 0):
         resolved = run(resolve(source, 2, to_micros(at(3))), stored.read)
     ((first, *natives),) = [request.wanted for request in stored.requests]
     assert first.what == "states"
@@ -117,7 +119,7 @@ def test_a_second_request_for_whom_it_lacks(tmp_path: Path) -> None:
     source = FULL.write(tmp_path).view(0).batch_source
     rows = [row for row in FULL.rows if (row.version, row.entity) != (2, 2)]
     stored = Stored(source, rows, [1, 2])
-    with patch("feast_bc.on_read._BYTES_AT_ONCE", 0):
+    with patch("feast_bc.online.on_read._BYTES_AT_ONCE", 0):
         run(resolve(source, 2, to_micros(at(3))), stored.read)
     assert [w.version for w in stored.requests[1].wanted] == [1]
     assert stored.requests[1].positions is not None

@@ -22,14 +22,14 @@ from feast.protos.feast.types.Value_pb2 import Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feast_bc.encoding import encode
+from feast_bc.columns.encoding import encode
+from feast_bc.columns.instants import to_micros
 from feast_bc.errors import CatalogError, DimensionError, ProviderError
-from feast_bc.online_matrix import online_vectors
-from feast_bc.online_store import on_read_capable
-from feast_bc.redis_reader import hash_fields
-from feast_bc.rule import to_micros
-from feast_bc.serving import Serving
-from feast_bc.versioned_embedding import VersionedEmbedding
+from feast_bc.online.online_vectors import online_vectors
+from feast_bc.online.redis.reader import hash_fields
+from feast_bc.online.store import on_read_capable
+from feast_bc.views.serving import Serving
+from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.families import EXAMPLE, USER, Family, Row, at, make_store, online, same
 from tests.redis_kinds import Running, redis_cluster, redis_sentinel
 from tests.schedules import apply, run
@@ -187,7 +187,7 @@ def test_online_equals_offline_equals_the_rule_with_redis(
         client.flushdb()
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch("feast_bc.on_read._BYTES_AT_ONCE", at_once),
+        patch("feast_bc.online.on_read._BYTES_AT_ONCE", at_once),
     ):
         run(make_store(Path(folder), online=redis_store), family, Path(folder), steps)
 
@@ -201,11 +201,11 @@ def test_round_trips(redis_store: dict[str, object], tmp_path: Path) -> None:
         trips.append([len(fields) for _, fields in commands])
         return hash_fields(inner, config, commands)
 
-    with patch("feast_bc.redis_views.hash_fields", count):
+    with patch("feast_bc.online.redis.views.hash_fields", count):
         online(store, "user_embedding_v0", [1, 2])
         assert trips == [[3, 3]]  # the state, two vectors
         trips.clear()
-        with patch("feast_bc.on_read._BYTES_AT_ONCE", 0):
+        with patch("feast_bc.online.on_read._BYTES_AT_ONCE", 0):
             online(store, "user_embedding_v0", [1, 2, 9])
             assert trips == [[2, 2, 2], [1]]  # only user 2 has a version 0 row and no newer one
             trips.clear()

@@ -16,11 +16,11 @@ from feast.infra.online_stores.helpers import _mmh3
 from feast.types import Array, Float32, Int32, Int64, PrimitiveFeastType, String, UnixTimestamp
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from feast_bc.artifact import TransformRef, digest, dumps
+from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.rule import Activation
 from feast_bc.transforms import AffineTransform
-from feast_bc.versioned_embedding import VersionedEmbedding
-from feast_bc.versions import EmbeddingVersion
+from feast_bc.transforms.artifact import TransformRef, digest, dumps
+from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.families import at, make_store
 from tests.online_stores import (
     redis_client,

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feast_bc.errors import DimensionError, ProviderError
-from feast_bc.joined_rows import NO_ROW
-from feast_bc.parquet_rows import ParquetRows, connect, files
+from feast_bc.native.joined_rows import NO_ROW
+from feast_bc.native.parquet_rows import ParquetRows, connect, files
 from tests.families import USER, Row, at, make_store, native_table
 
 HOURS = st.integers(0, 9)

@@ -15,7 +15,7 @@ from feast.types import Int64
 
 from feast_bc.errors import ArtifactError, NameCollisionError, ProviderError
 from feast_bc.provider import check_names
-from feast_bc.serving import Serving
+from feast_bc.views.serving import Serving
 from tests.families import EXAMPLE, USER, Family, Row, at, make_store, offline, online, same
 
 FAMILY = Family(

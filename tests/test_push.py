@@ -18,9 +18,9 @@ from feast.repo_config import RegistryConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feast_bc.columns.instants import to_micros
 from feast_bc.errors import DimensionError, EntityKeyError, InvalidVectorsError
-from feast_bc.rule import to_micros
-from feast_bc.versioned_embedding import VersionedEmbedding
+from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.families import USER, Family, Row, at, make_store, offline, online, same
 from tests.schedules import ASKED, apply, online_at
 from tests.test_rule import families

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feast_bc.artifact import save_artifact
-from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.cli.repo_source import parquet_source
 from feast_bc.errors import QualityGateError
-from feast_bc.holdout import Holdout
 from feast_bc.posthoc import Moments, ridge
-from feast_bc.publish import publish_version
-from feast_bc.quality_gate import QualityGate, activate_version
-from feast_bc.repo_source import parquet_source
+from feast_bc.publishing.publish import publish_version
+from feast_bc.publishing.quality_gate import QualityGate, activate_version
 from feast_bc.transforms import AffineTransform
+from feast_bc.transforms.artifact import save_artifact
+from feast_bc.transforms.holdout import Holdout
 
 T0 = datetime(2026, 1, 1, tzinfo=timezone.utc)
 HOP = {"from_version": 1, "to_version": 0}

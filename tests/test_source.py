@@ -11,7 +11,7 @@ from feast.data_source import DataSource, PushSource
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 
 from feast_bc.errors import ArtifactError, CatalogError, ProviderError
-from feast_bc.source import BackwardCompatibleSource
+from feast_bc.views.source import BackwardCompatibleSource
 from tests.families import Family
 
 FAMILY = Family(dims=[2, 3, 4], rows=[], active={1: [(1, 2), (3, None)]}, ttl_hours=5)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from feast_bc.errors import MaterializationError, ProviderError, UnknownVersionError
-from feast_bc.serving import Serving
-from feast_bc.switch_serving import drop_serving, prepare_serving
-from feast_bc.versioned_embedding import VersionedEmbedding
+from feast_bc.materialization.switch_serving import drop_serving, prepare_serving
+from feast_bc.views.serving import Serving
+from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.families import USER, Row, at, make_store
 from tests.schedules import apply
 from tests.test_push import FAMILY, check, filled, push, with_rows

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feast_bc.columns.vectors import from_matrix, to_matrix
 from feast_bc.errors import DimensionError, InvalidVectorsError
-from feast_bc.vectors import from_matrix, to_matrix
 
 FLOATS = st.floats(-(2.0**90), 2.0**90, width=32)
 

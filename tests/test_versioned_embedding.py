@@ -11,7 +11,7 @@ from feast import Entity, FeatureView
 from feast.types import Array, Float32
 
 from feast_bc.errors import ChainGapError, DimensionError, DirectionError, UnknownVersionError
-from feast_bc.versioned_embedding import VersionedEmbedding
+from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.families import USER, Family, make_store
 
 FAMILY = Family(dims=[2, 3, 4], rows=[], active={1: [(0, None)]})

@@ -9,9 +9,9 @@ import click
 import torch
 import yaml
 
-from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.errors import FeastBCError
-from feast_bc.quality_gate import MAX_CENTRED_ERROR, QualityGate
+from feast_bc.publishing.quality_gate import MAX_CENTRED_ERROR, QualityGate
 from training.demo import run as run_demo
 from training.experiment import read_experiment
 from training.methods import METHODS

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from feast_bc.artifact import save_artifact
-from feast_bc.holdout import Holdout
+from feast_bc.transforms.artifact import save_artifact
+from feast_bc.transforms.holdout import Holdout
 from training.consumer import train_consumer, will_spend
 from training.data import load
 from training.demo_picture import draw

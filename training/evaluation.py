@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from sklearn.pipeline import Pipeline
 from torch import Tensor
 
-from feast_bc.centred_error import centred_error, error_of_mean
-from feast_bc.holdout import Holdout
+from feast_bc.publishing.centred_error import centred_error, error_of_mean
 from feast_bc.transforms import compose
+from feast_bc.transforms.holdout import Holdout
 from training.consumer import Task, Vectors, auroc
 from training.data import Interactions
 from training.encoders.encoder import Encoder

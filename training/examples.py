@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feast_bc.holdout import Holdout
+from feast_bc.transforms.holdout import Holdout
 from training.consumer import Labels, Vectors
 from training.data import Codes, Interactions
 from training.slices import Slice

@@ -9,8 +9,8 @@ from itertools import product
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from feast_bc.holdout import Holdout
 from feast_bc.transforms import BackwardTransform, compose
+from feast_bc.transforms.holdout import Holdout
 from training.auroc import delong
 from training.consumer import Labels, Vectors, train_consumer
 from training.data import Interactions

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from feast_bc.artifact import save_artifact
-from feast_bc.catalog import EmbeddingCatalog
-from feast_bc.holdout import Holdout
-from feast_bc.publish import publish_version
-from feast_bc.quality_gate import QualityGate, activate_version
-from feast_bc.repo_source import parquet_source
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.cli.repo_source import parquet_source
+from feast_bc.publishing.publish import publish_version
+from feast_bc.publishing.quality_gate import QualityGate, activate_version
+from feast_bc.transforms.artifact import save_artifact
+from feast_bc.transforms.holdout import Holdout
 from training.evaluation import encode, evaluate_alignment, summary
 from training.history import History
 from training.snapshots import Snapshot, write_snapshots

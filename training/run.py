@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from feast_bc.holdout import Holdout
+from feast_bc.transforms.holdout import Holdout
 from training.attribute_tasks import ATTRIBUTE_TASKS
 from training.consumer import CONSUMERS
 from training.data import Interactions

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from feast import FeatureStore
 
-from feast_bc.cli import main as feast_bc
+from feast_bc.cli.commands import main as feast_bc
 from training.consumer import Vectors
 from training.data import Instants
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feast_bc.vectors import from_matrix
+from feast_bc.columns.vectors import from_matrix
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from feast_bc.centred_error import centred_error
-from feast_bc.holdout import Holdout
+from feast_bc.publishing.centred_error import centred_error
+from feast_bc.transforms.holdout import Holdout
 from training.data import Interactions
 from training.experiment import Experiment
 from training.history import history

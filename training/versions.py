@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from feast_bc.alignment import BackwardMap
-from feast_bc.holdout import Holdout
 from feast_bc.transforms import AffineTransform, BackwardTransform
+from feast_bc.transforms.holdout import Holdout
 from training.data import Interactions
 from training.encoders.encoder import ITEMS, USERS, Encoder
 from training.encoders.recipe import FOLD_IN, Recipe
@@ -221,7 +221,8 @@ def _not_held_out(holdout: Holdout, ids: pa.Array) -> Tensor:
 
 def singular_values(transform: BackwardTransform) -> tuple[float, float]:
     """The largest and the smallest singular value of an affine transformation's W."""
-    if not isinstance(transform, AffineTransform):
+    affine = transform.as_affine()
+    if affine is None:
         raise TypeError(f"{transform!r} has no singular values: it is not affine.")
-    values = np.linalg.svd(transform.weight, compute_uv=False)
+    values = np.linalg.svd(affine.weight, compute_uv=False)
     return float(values[0]), float(values[-1])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -9,43 +12,56 @@ from feast_bc.alignment.backward_map import BackwardMap
 from feast_bc.alignment.backward_mlp import BackwardMLP
 from feast_bc.alignment.backward_module import BackwardModule
 from feast_bc.alignment.backward_truncation import BackwardTruncation
+from feast_bc.columns.arrays import Matrix
 from feast_bc.transforms import (
     AffineTransform,
     BackwardTransform,
     MLPTransform,
     TruncationTransform,
 )
-from feast_bc.vectors import Matrix
+
+
+def _frozen_truncation(transform: TruncationTransform) -> BackwardModule:
+    return BackwardTruncation(transform.from_dim, transform.to_dim)
+
+
+def _frozen_affine(transform: AffineTransform) -> BackwardModule:
+    return _affine(transform.weight, transform.bias)
+
+
+def _frozen_mlp(transform: MLPTransform) -> BackwardModule:
+    layers = [_affine(weight, bias) for weight, bias in transform.layers]
+    if len(layers) == 1:
+        return layers[0]
+    hidden = [layer.from_dim for layer in layers[1:]]
+    module = BackwardMLP(transform.from_dim, transform.to_dim, hidden=hidden)
+    module.layers = nn.ModuleList(layers)
+    return module
+
+
+_MODULES: Mapping[str, Callable[[Any], BackwardModule]] = {
+    AffineTransform.kind: _frozen_affine,
+    MLPTransform.kind: _frozen_mlp,
+    TruncationTransform.kind: _frozen_truncation,
+}
+"""Per kind of transformation how it becomes a module."""
 
 
 def frozen_map(transform: BackwardTransform) -> BackwardModule:
     """The same map as a module of float32 parameters that are not trained: `export` undone.
 
     Args:
-        transform: an AffineTransform, TruncationTransform or MLPTransform, e.g. of `load_artifact`.
+        transform: a transformation of one kind, e.g. of `load_artifact`.
 
     Raises:
-        TypeError: another kind; of a composition, freeze the steps one by one.
+        TypeError: there is no module for its kind; of a composition, freeze the steps one by one.
     """
-    module: BackwardModule
-    if isinstance(transform, TruncationTransform):
-        module = BackwardTruncation(transform.from_dim, transform.to_dim)
-    elif isinstance(transform, AffineTransform):
-        module = _affine(transform.weight, transform.bias)
-    elif isinstance(transform, MLPTransform):
-        layers = [_affine(weight, bias) for weight, bias in transform.layers]
-        if len(layers) == 1:
-            module = layers[0]
-        else:
-            hidden = [layer.from_dim for layer in layers[1:]]
-            module = BackwardMLP(transform.from_dim, transform.to_dim, hidden=hidden)
-            module.layers = nn.ModuleList(layers)
-    else:
+    if transform.kind not in _MODULES:
         raise TypeError(
-            f"{transform!r} cannot be frozen; expected an affine map, a truncation or an MLP. "
+            f"{transform!r} cannot be frozen; expected one of the kinds {', '.join(_MODULES)}. "
             "Pass the steps of a composition one by one, the newest first."
         )
-    return module.requires_grad_(False)
+    return _MODULES[transform.kind](transform).requires_grad_(False)
 
 
 def _affine(weight: Matrix, bias: Matrix | None) -> BackwardMap:

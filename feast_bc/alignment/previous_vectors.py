@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from feast_bc.columns.vectors import to_matrix
 from feast_bc.errors import InvalidVectorsError
-from feast_bc.vectors import to_matrix
 
 Ids: TypeAlias = Sequence[Any] | npt.NDArray[Any] | pa.Array | pa.ChunkedArray | Tensor
 
@@ -34,7 +34,7 @@ class PreviousVectors:
 
     Raises:
         InvalidVectorsError: a column is missing, an id is null or occurs twice, ids are neither
-            integers nor text, or vectors break a rule of `feast_bc.vectors.to_matrix`.
+            integers nor text, or vectors break a rule of `feast_bc.columns.vectors.to_matrix`.
         DimensionError: a vector of another dimension.
     """
 

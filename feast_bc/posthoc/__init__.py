@@ -16,11 +16,11 @@ A direct fit k -> j takes version j's vectors as the previous ones. What a chain
 step is not affine.
 """
 
-from feast_bc.centred_error import centred_error
 from feast_bc.posthoc.choice import choose
 from feast_bc.posthoc.low_rank import low_rank
 from feast_bc.posthoc.moments import Moments
 from feast_bc.posthoc.procrustes import procrustes
 from feast_bc.posthoc.ridge import PENALTIES, ridge
+from feast_bc.publishing.centred_error import centred_error
 
 __all__ = ["PENALTIES", "Moments", "centred_error", "choose", "low_rank", "procrustes", "ridge"]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feast_bc.errors import DimensionError
-from feast_bc.transforms import AffineTransform, BackwardTransform, TruncationTransform
+from feast_bc.transforms import BackwardTransform
 
 Double = npt.NDArray[np.float64]
 
@@ -33,8 +33,8 @@ def multi_step_metric(older: Sequence[BackwardTransform], dim: int) -> Double:
     through = np.eye(dim)
     metric = through / dim
     for map_ in older:
-        affine = map_.as_affine() if isinstance(map_, TruncationTransform) else map_
-        if not isinstance(affine, AffineTransform):
+        affine = map_.as_affine()
+        if affine is None:
             raise TypeError(
                 f"{map_!r} is not affine: no closed form minimises the multi-step loss through it. "
                 "Use feast_bc.posthoc.mlp.fit_mlp, or leave `older` out."

@@ -8,10 +8,10 @@ from copy import deepcopy
 import torch
 
 from feast_bc.alignment import BackwardMLP, frozen_map, multi_step_loss
+from feast_bc.columns.arrays import Mask
 from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.posthoc.moments import Vectors
 from feast_bc.transforms import BackwardTransform, MLPTransform
-from feast_bc.vectors import Mask
 
 
 def fit_mlp(

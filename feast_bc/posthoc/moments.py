@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from feast_bc.columns.arrays import Mask
 from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.posthoc.metric import Double
-from feast_bc.transforms import AffineTransform, BackwardTransform, TruncationTransform
-from feast_bc.vectors import Mask
+from feast_bc.transforms import BackwardTransform
 
 Vectors = npt.NDArray[np.floating]
 
@@ -134,9 +134,8 @@ class Moments:
             TypeError: the transformation is not affine.
             DimensionError: it has other dimensions.
         """
-        if isinstance(transform, TruncationTransform):
-            transform = transform.as_affine()
-        if not isinstance(transform, AffineTransform):
+        affine = transform.as_affine()
+        if affine is None:
             raise TypeError(
                 f"{transform!r} is not affine: its error does not follow from moments. Use "
                 "feast_bc.posthoc.centred_error on the vectors."
@@ -145,10 +144,10 @@ class Moments:
             raise DimensionError(
                 f"{transform!r} does not fit moments of {self.from_dim} -> {self.to_dim}."
             )
-        residual = np.concatenate([-transform.weight, np.eye(self.to_dim)], axis=1)
+        residual = np.concatenate([-affine.weight, np.eye(self.to_dim)], axis=1)
         mean = residual @ self._mean
-        if transform.bias is not None:
-            mean = mean - transform.bias
+        if affine.bias is not None:
+            mean = mean - affine.bias
         sums = residual @ self._scatter @ residual.T + self.count * np.outer(mean, mean)
         weighted = sums if metric is None else metric @ sums
         return max(float(np.trace(weighted)), 0.0)  # rounding may leave an exact fit below 0

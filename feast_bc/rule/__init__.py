@@ -23,18 +23,15 @@ asks here.
 """
 
 from feast_bc.rule.activation import Activation, active_at
-from feast_bc.rule.instants import NEVER, Instants, to_datetime, to_micros
 from feast_bc.rule.plan import NONE, Member, Plan, Rows, Winners
 from feast_bc.rule.state import Digests, State
 from feast_bc.rule.written import NOTHING, Written, news_since
 
 __all__ = [
-    "NEVER",
     "NONE",
     "NOTHING",
     "Activation",
     "Digests",
-    "Instants",
     "Member",
     "Plan",
     "Rows",
@@ -43,6 +40,4 @@ __all__ = [
     "Written",
     "active_at",
     "news_since",
-    "to_datetime",
-    "to_micros",
 ]

@@ -8,9 +8,9 @@ from datetime import datetime
 
 import numpy as np
 
+from feast_bc.columns.arrays import Instants, Mask
+from feast_bc.columns.instants import to_micros
 from feast_bc.errors import CatalogError
-from feast_bc.rule.instants import Instants, to_micros
-from feast_bc.vectors import Mask
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from feast_bc.columns.arrays import NEVER, Instants, Mask
+from feast_bc.columns.instants import to_micros
 from feast_bc.rule.activation import Activation, active_at, boundaries
-from feast_bc.rule.instants import NEVER, Instants, to_micros
-from feast_bc.vectors import Mask
 
 NONE = -1
 """The winner's number where no version has a row that counts."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from feast_bc.rule.instants import NEVER
+from feast_bc.columns.arrays import NEVER, Mask
 from feast_bc.rule.plan import NONE, Rows, Winners
-from feast_bc.vectors import Mask
 
 Digests = npt.NDArray[np.uint32]
 """The first 4 bytes of each version's digest, as numbers: shape `(K + 1,)`."""

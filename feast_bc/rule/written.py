@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from feast_bc.rule.instants import NEVER
+from feast_bc.columns.arrays import NEVER
 from feast_bc.rule.plan import Plan
 
 _LAYOUT = struct.Struct("<32sq")

@@ -6,7 +6,7 @@ from pathlib import Path
 import fsspec
 from feast import FileSource
 
-from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from tests.test_transforms import affine, mlp
 
 T0 = datetime(2026, 1, 1, tzinfo=timezone.utc)

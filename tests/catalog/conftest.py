@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from tests.catalog.catalogs import publish
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from feast_bc.catalog import EmbeddingCatalog
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.errors import (
     CatalogError,
     ChainGapError,
@@ -14,9 +14,9 @@ from feast_bc.errors import (
     UnknownVersionError,
     VersionConflictError,
 )
-from feast_bc.holdout import Holdout
 from feast_bc.rule import Activation
 from feast_bc.transforms import compose
+from feast_bc.transforms.holdout import Holdout
 from tests.catalog.catalogs import LINKS, T0, files_of, publish, source
 from tests.test_transforms import affine
 

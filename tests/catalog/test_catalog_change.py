@@ -4,9 +4,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from feast_bc.catalog_files import CatalogFiles
+from feast_bc.catalog.event_log import RETIRE
+from feast_bc.catalog.files import CatalogFiles
 from feast_bc.errors import CatalogError, VersionConflictError
-from feast_bc.event_log import RETIRE
 from tests.catalog.catalogs import T0, files_of, problems, publish
 from tests.test_transforms import affine
 

@@ -5,11 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from feast_bc.errors import (
-    ArtifactError,
-    CatalogError,
-    ChainGapError,
-)
+from feast_bc.errors import ArtifactError, CatalogError, ChainGapError
 from tests.catalog.catalogs import T0, manifest_file, problems, tensor_file
 
 

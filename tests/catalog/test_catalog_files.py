@@ -11,10 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feast_bc.catalog import EmbeddingCatalog
-from feast_bc.errors import (
-    CatalogError,
-)
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.errors import CatalogError
 from tests.catalog.catalogs import T0, files_of, problems, publish, tensor_file
 from tests.test_transforms import affine
 
@@ -109,8 +107,8 @@ def test_a_killed_publish_leaves_the_catalog_as_it_was(tmp_path):
     before = catalog.published("user_embedding")
     code = (
         "import os, sys\n"
-        "from feast_bc.catalog_files import CatalogFiles\n"
-        "from feast_bc.catalog import EmbeddingCatalog\n"
+        "from feast_bc.catalog.files import CatalogFiles\n"
+        "from feast_bc import EmbeddingCatalog\n"
         "from tests.catalog.catalogs import publish\n"
         "CatalogFiles.create = lambda *_: os._exit(9)\n"
         "publish(EmbeddingCatalog(sys.argv[1]), 1)\n"
@@ -136,7 +134,7 @@ def test_a_failed_write_leaves_no_debris(local, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("feast_bc.catalog_files.os.link", fail)
+    monkeypatch.setattr("feast_bc.catalog.files.os.link", fail)
     with pytest.raises(CatalogError, match="disk full"):
         local.activate("user_embedding", 1, T0)
     assert files_of(local) == before

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from feast_bc.artifact import save_artifact
-from feast_bc.catalog import EmbeddingCatalog
-from feast_bc.publish import publish_version
-from feast_bc.quality_gate import activate_version
-from feast_bc.repo_source import parquet_source
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.cli.repo_source import parquet_source
+from feast_bc.publishing.publish import publish_version
+from feast_bc.publishing.quality_gate import activate_version
+from feast_bc.transforms.artifact import save_artifact
 from tests.catalog.catalogs import T0
 from tests.test_transforms import affine
 

@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feast_bc.errors import (
-    CatalogError,
-)
-from feast_bc.event_log import ACTIVATE, RETIRE, ROLLBACK, Event, fold
+from feast_bc.catalog.event_log import ACTIVATE, RETIRE, ROLLBACK, Event, fold
+from feast_bc.errors import CatalogError
 from tests.catalog.catalogs import T0
 
 

@@ -33,7 +33,7 @@ from feast_bc import (
     prepare_serving,
     save_artifact,
 )
-from feast_bc.cli import main
+from feast_bc.cli.commands import main
 from tests.checker.clock import instant
 from tests.checker.oracle import Link, Row
 from tests.checker.vectors import Family, Vector

@@ -16,9 +16,9 @@ from feast import FeatureStore
 
 from benchmarks.redis_server import RedisServer
 from feast_bc.errors import MaterializationError
-from feast_bc.online_writer import OnlineWriter, ViewValues
-from feast_bc.redis_writer import RedisWriter
-from feast_bc.sqlite_writer import SqliteWriter
+from feast_bc.online.redis.writer import RedisWriter
+from feast_bc.online.sqlite.writer import SqliteWriter
+from feast_bc.online.writer import OnlineWriter, ViewValues
 from tests.families import USER, Family, Row, at, make_store, online, same
 from tests.online_stores import redis_dump, sqlite_dump
 

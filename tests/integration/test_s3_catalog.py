@@ -18,10 +18,10 @@ import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from feast_bc.artifact import save_artifact
-from feast_bc.catalog import EmbeddingCatalog
-from feast_bc.catalog_files import CatalogFiles
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.catalog.files import CatalogFiles
 from feast_bc.errors import CatalogError, VersionConflictError
+from feast_bc.transforms.artifact import save_artifact
 from tests.catalog.catalogs import problems, publish
 from tests.families import EXAMPLE
 from tests.test_transforms import affine
@@ -34,7 +34,7 @@ CREDENTIALS = {
 }
 
 PUBLISHER = """
-from feast_bc.cli import main
+from feast_bc.cli.commands import main
 
 for command in (
     "publish user_embedding 0 --vectors v0.parquet --join-key user_id",

@@ -18,7 +18,7 @@ from feast import FeatureStore
 from feast.repo_config import RepoConfig
 
 from feast_bc.errors import ProviderError
-from feast_bc.switch_serving import drop_serving, prepare_serving
+from feast_bc.materialization.switch_serving import drop_serving, prepare_serving
 from tests.integration.repo import COMPUTED, Repo
 
 

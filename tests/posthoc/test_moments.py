@@ -6,14 +6,9 @@ import pytest
 from hypothesis import given, settings
 
 from feast_bc.errors import DimensionError, InvalidVectorsError
-from feast_bc.holdout import Holdout
 from feast_bc.posthoc import Moments, centred_error, ridge
-from feast_bc.transforms import (
-    AffineTransform,
-    MLPTransform,
-    TruncationTransform,
-    compose,
-)
+from feast_bc.transforms import AffineTransform, MLPTransform, TruncationTransform, compose
+from feast_bc.transforms.holdout import Holdout
 from tests.posthoc.data import HOP, moments, normal, pairs
 
 

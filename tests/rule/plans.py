@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from hypothesis import strategies as st
 
-from feast_bc.rule import NEVER, NONE, Activation, Member, Plan, Rows, to_datetime
+from feast_bc.columns.arrays import NEVER
+from feast_bc.columns.instants import to_datetime
+from feast_bc.rule import NONE, Activation, Member, Plan, Rows
 
 HORIZON = 12
 """All instants lie in 0, 1, ..., HORIZON."""

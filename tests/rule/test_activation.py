@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feast_bc.columns.instants import to_datetime, to_micros
 from feast_bc.errors import CatalogError
-from feast_bc.rule import Activation, active_at, to_datetime, to_micros
+from feast_bc.rule import Activation, active_at
 from feast_bc.rule.activation import boundaries
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feast_bc.rule import NEVER, NONE, Rows
+from feast_bc.columns.arrays import NEVER
+from feast_bc.rule import NONE, Rows
 from tests.rule.plans import HORIZON, History, histories
 
 INSTANTS = range(-1, HORIZON + 2)

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feast_bc.rule import NEVER, NONE, Rows, State
+from feast_bc.columns.arrays import NEVER
+from feast_bc.rule import NONE, Rows, State
 from feast_bc.rule.state import ENTRY
 
 DIGESTS = (7, 2**32 - 1, 9)

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from feast_bc.holdout import Holdout
 from feast_bc.transforms import compose
+from feast_bc.transforms.holdout import Holdout
 from training.consumer import train_consumer, will_cancel, will_spend
 from training.data import Interactions
 from training.evaluation import evaluate_alignment, evaluate_intended, evaluate_unintended

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from feast_bc.holdout import Holdout
+from feast_bc.transforms.holdout import Holdout
 from training.data import Interactions
 from training.encoders.encoder import Encoder
 from training.encoders.recipe import Recipe

@@ -1,0 +1,1 @@
+"""The embedding catalog: which versions were published, and when each one serves."""

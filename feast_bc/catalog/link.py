@@ -1,0 +1,58 @@
+"""Whether a version fits on top of the versions published before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from feast_bc.catalog.manifest import Manifest
+from feast_bc.errors import CatalogError, ChainGapError, DimensionError, DirectionError
+from feast_bc.transforms import BackwardTransform
+
+
+def check_link(
+    embedding: str,
+    version: int,
+    dim: int,
+    join_keys: Sequence[str],
+    transform: BackwardTransform | None,
+    older: Sequence[Manifest],
+) -> None:
+    """Check that version k fits on top of version k-1.
+
+    Args:
+        embedding, version, dim, join_keys, transform: as on `EmbeddingCatalog.publish`.
+        older: the manifests of the versions published so far, version 0 first.
+
+    Raises:
+        ChainGapError, DirectionError, DimensionError, CatalogError: as there.
+    """
+    of = f"{embedding} version {version}"
+    if version < 0 or dim < 1 or not join_keys or isinstance(join_keys, str):
+        raise CatalogError(
+            f"{of}: expected a version >= 0, a dimension >= 1 and a list of join keys; got "
+            f"dimension {dim} and join keys {join_keys!r}."
+        )
+    if version == 0 and transform is not None:
+        raise DirectionError(f"{of} is the oldest: it takes no transformation, got {transform!r}.")
+    if older and tuple(join_keys) != older[0].join_keys:
+        raise CatalogError(
+            f"{of}: expected the join keys of the older versions, "
+            f"{', '.join(older[0].join_keys)}; got {', '.join(join_keys)}."
+        )
+    if version == 0:
+        return
+    if version > len(older):
+        newest = f"version {len(older) - 1} is the newest" if older else "nothing is published"
+        raise ChainGapError(f"{of}: {newest}; publish version {len(older)} first.")
+    if transform is None:
+        raise ChainGapError(f"{of} needs its backward transformation {version} -> {version - 1}.")
+    if (transform.from_version, transform.to_version) != (version, version - 1):
+        raise DirectionError(
+            f"{of}: expected a transformation {version} -> {version - 1}, got {transform!r}."
+        )
+    below = older[version - 1]
+    if (transform.from_dim, transform.to_dim) != (dim, below.dim):
+        raise DimensionError(
+            f"{of}: expected a transformation of dimensions {dim} -> {below.dim} (version "
+            f"{below.version}), got {transform!r}."
+        )

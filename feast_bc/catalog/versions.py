@@ -1,0 +1,89 @@
+"""Embedding versions, and the versioned embedding that turns them into feature views."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from feast.data_source import DataSource
+
+from feast_bc.catalog.data_source_json import source_to_json
+from feast_bc.errors import ChainGapError, DimensionError, DirectionError
+from feast_bc.rule import Activation
+from feast_bc.transforms.artifact import TransformRef, digest
+
+
+@dataclass(frozen=True)
+class EmbeddingVersion:
+    """One version k of an embedding, as the catalog knows it.
+
+    Attributes:
+        version: k >= 0.
+        dim: D_k.
+        source: the Feast batch source with the native vectors.
+        feature: the vector column of that source (after its field mapping).
+        transform: where B_k : R^{D_k} -> R^{D_{k-1}} stands; None for version 0.
+        activations: when this version serves older views.
+        retired: whether its own view is no longer offered.
+        manifest_sha256: hex digest of its manifest; empty where it comes from no catalog.
+    """
+
+    version: int
+    dim: int
+    source: DataSource
+    feature: str = "embedding"
+    transform: TransformRef | None = None
+    activations: tuple[Activation, ...] = ()
+    retired: bool = False
+    manifest_sha256: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex sha256 that names the version's content, which its number does not."""
+        link = self.transform
+        content = [
+            self.version,
+            self.dim,
+            self.feature,
+            source_to_json(self.source),
+            link and [link.sha256, link.from_version, link.to_version],
+            self.manifest_sha256,
+        ]
+        return digest(json.dumps(content, sort_keys=True).encode())
+
+
+def check_versions(embedding: str, versions: Sequence[EmbeddingVersion]) -> None:
+    """Check that versions 0, 1, ..., K form one chain.
+
+    Raises:
+        ChainGapError: a version or its transformation is missing.
+        DirectionError: a transformation does not lead from k to k-1.
+        DimensionError: a transformation disagrees with the versions it connects.
+    """
+    for expected, member in enumerate(versions):
+        if member.version != expected:
+            raise ChainGapError(
+                f"{embedding}: expected version {expected}, found version {member.version}; "
+                f"versions must be 0, 1, 2, ... without gaps. Publish version {expected}."
+            )
+    for older, member in pairwise(versions):
+        link = member.transform
+        k = member.version
+        if link is None:
+            raise ChainGapError(
+                f"{embedding} version {k} has no backward transformation {k} -> {k - 1}; publish "
+                "it with one."
+            )
+        if (link.from_version, link.to_version) != (k, k - 1):
+            raise DirectionError(
+                f"{embedding} version {k}: expected a transformation {k} -> {k - 1}, found "
+                f"{link.from_version} -> {link.to_version} ({link.uri})."
+            )
+        if (link.from_dim, link.to_dim) != (member.dim, older.dim):
+            raise DimensionError(
+                f"{embedding} version {k}: expected a transformation of dimensions {member.dim} "
+                f"-> {older.dim}, found {link.from_dim} -> {link.to_dim} ({link.uri})."
+            )

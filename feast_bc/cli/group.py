@@ -1,0 +1,76 @@
+"""What all commands of `feast-bc` share: options, error messages, exit codes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from feast_bc.cli import output
+from feast_bc.errors import FeastBCError, QualityGateError
+
+CATALOG = "feast_bc.catalog"
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class CatalogGroup(click.Group):
+    """Prints every expected error as one message, or as JSON, and exits with its code."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Known before anything is parsed, so that usage errors are JSON too.
+        ctx.meta[output.JSON] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FeastBCError as error:
+            output.failure(type(error).__name__, str(error))
+            ctx.exit(3 if isinstance(error, QualityGateError) else 1)
+        except click.UsageError as error:
+            if not ctx.meta[output.JSON]:
+                raise
+            output.failure("UsageError", error.format_message())
+            ctx.exit(error.exit_code)
+
+
+def instant(text: str) -> datetime:
+    """Read an instant with time zone, in ISO 8601."""
+    try:
+        # Python 3.10 does not read the Z itself.
+        parsed = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.tzinfo is None:
+        raise click.BadParameter(
+            f"{text!r} is not an ISO 8601 instant with time zone; expected something like "
+            "2026-02-01T00:00:00+00:00."
+        )
+    return parsed
+
+
+def common_options(command: Command) -> Command:
+    """Give a command `--catalog` and `--json`, both also understood before its name."""
+
+    @click.option(
+        "--catalog",
+        envvar="FEAST_BC_CATALOG",
+        show_envvar=True,
+        metavar="URI",
+        help="The catalog: a folder or any fsspec URI.",
+    )
+    @click.option("--json", "_json", is_flag=True, help="Print JSON on stdout, and nothing else.")
+    @functools.wraps(command)
+    def wrapped(catalog: str | None, _json: bool, **options: Any) -> Any:
+        context = click.get_current_context()
+        if catalog and context.get_parameter_source("catalog") == ParameterSource.COMMANDLINE:
+            context.meta[CATALOG] = catalog
+        elif catalog:  # from the environment: an option given anywhere goes first
+            context.meta.setdefault(CATALOG, catalog)
+        return command(**options)
+
+    return wrapped  # type: ignore[return-value]

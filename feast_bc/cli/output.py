@@ -1,0 +1,126 @@
+"""How `feast-bc` prints results, tables, errors and progress."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from tqdm import tqdm
+
+if TYPE_CHECKING:  # they need Feast, and help and usage errors shall not wait for it
+    from feast_bc.catalog.published_version import PublishedVersion
+    from feast_bc.native.native_vectors import Progress
+    from feast_bc.publishing.alignment_report import Alignment, AlignmentReport
+
+JSON = "feast_bc.json"
+
+
+def result(message: Mapping[str, Any], *paragraphs: str, next_: str | None = None) -> None:
+    """Print what a command did: `message` with --json, else the paragraphs and the next step."""
+    if _as_json():
+        click.echo(json.dumps({**message, "next": next_} if next_ else message, indent=2))
+        return
+    for paragraph in filter(None, paragraphs):
+        click.echo(paragraph)
+    if next_:
+        click.echo(f"Next: {next_}.")
+
+
+def failure(kind: str, message: str) -> None:
+    """Print an error: as JSON on stdout with --json, else on stderr."""
+    if _as_json():
+        click.echo(json.dumps({"error": {"type": kind, "message": message}}, indent=2))
+    else:
+        click.echo(f"Error: {message}", err=True)
+
+
+def stages(title: str) -> Progress:
+    """A progress bar on stderr for one stage of the work, whose sources are read in turn."""
+    bar = _bar(title)
+
+    def advance(rows: int, total: int | None) -> None:
+        nonlocal bar
+        if bar.n == bar.total:
+            bar = _bar(title)
+        bar.total = total
+        bar.update(rows)
+        if bar.n == total:
+            bar.close()
+
+    return advance
+
+
+def _bar(title: str) -> Any:
+    bar = tqdm(desc=title, unit=" rows", unit_scale=True, file=sys.stderr)
+    click.get_current_context().call_on_close(bar.close)  # also before an error is printed
+    return bar
+
+
+def alignment_table(published: PublishedVersion) -> str:
+    """How well each chain reproduces an older version; empty for version 0."""
+    report = alignment_of(published)
+    if report is None:
+        return ""
+    rows = [["chain", "entities", "", "centred error", "error of mean", "cosine"]]
+    for entry in report.older:
+        chain = f"{report.version} -> {entry.version}"
+        rows.append([chain, *_numbers(entry.on_all, "all common")])
+        if entry.on_held_out is not None:
+            rows.append(["", *_numbers(entry.on_held_out, "held out")])
+    notes = [f"{report.version} -> {e.version}: {e.note}" for e in report.older if e.note]
+    return "\n".join([_table(rows), *notes])
+
+
+def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
+    """One line per version; empty if there is none."""
+    rows = [["embedding", "version", "dim", "published", "active", "view", "centred error to v0"]]
+    for name, found in listed.items():
+        for published in found:
+            intervals = [
+                f"{a.active_from:%Y-%m-%dT%H:%M:%SZ} .. "
+                + (f"{a.active_until:%Y-%m-%dT%H:%M:%SZ}" if a.active_until else "")
+                for a in published.activations
+            ]
+            forced = any(event.forced for event in published.events)
+            report = alignment_of(published)
+            error = report.older[-1].decisive[1].centred_error if report else None
+            rows.append(
+                [
+                    name,
+                    str(published.version),
+                    str(published.manifest.dim),
+                    f"{published.manifest.published_at:%Y-%m-%d %H:%M}",
+                    (", ".join(intervals) or "-") + (" (forced)" if forced else ""),
+                    "retired" if published.retired else f"{name}_v{published.version}",
+                    "-" if error is None else f"{error:.4f}",
+                ]
+            )
+    return _table(rows) if len(rows) > 1 else ""
+
+
+def alignment_of(published: PublishedVersion) -> AlignmentReport | None:
+    """The alignment measured at publish; None where it was not, or where nothing is older."""
+    from feast_bc.publishing.alignment_report import AlignmentReport
+
+    stored = published.manifest.metrics.get("alignment")
+    report = None if stored is None else AlignmentReport.from_json(stored)
+    return report if report and report.older else None
+
+
+def _numbers(alignment: Alignment, on: str) -> list[str]:
+    values = (alignment.centred_error, alignment.error_of_mean, alignment.cosine)
+    shown = ["unknown" if value is None else f"{value:.4f}" for value in values]
+    return [str(alignment.entities), on, *shown]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)) for r in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _as_json() -> bool:
+    return bool(click.get_current_context().meta[JSON])

@@ -1,0 +1,1 @@
+"""Columns: vectors, join keys and instants of many entities at once."""

@@ -1,0 +1,21 @@
+"""Arrow timestamp columns as instants."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from feast_bc.columns.arrays import NEVER, Instants
+
+
+def to_instants(column: pa.ChunkedArray) -> Instants:
+    """Timestamps in microseconds since the epoch; naive ones are UTC, null is NEVER."""
+    zone = column.type.tz if pa.types.is_timestamp(column.type) else None
+    micros = pc.cast(pc.cast(column, pa.timestamp("us", zone), safe=False), pa.int64())
+    if not micros.null_count:
+        whole: Instants = micros.to_numpy()
+        return whole
+    instants = np.full(len(column), NEVER, np.int64)
+    instants[np.asarray(column.is_valid())] = micros.drop_null().to_numpy()
+    return instants

@@ -1,0 +1,1 @@
+"""Materialization: all views of a versioned embedding in one pass."""

@@ -1,0 +1,177 @@
+"""The batch engine wrapper: any Feast compute engine, with one pass per versioned embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+from feast import Entity, FeatureView
+from feast.infra.common.materialization_job import (
+    MaterializationJob,
+    MaterializationJobStatus,
+    MaterializationTask,
+)
+from feast.infra.common.retrieval_task import HistoricalRetrievalTask
+from feast.infra.compute_engines.base import ComputeEngine
+from feast.infra.compute_engines.local.job import LocalMaterializationJob
+from feast.infra.offline_stores.offline_store import RetrievalJob
+from feast.infra.registry.base_registry import BaseRegistry
+from tqdm import tqdm
+
+from feast_bc.catalog.versions import EmbeddingVersion
+from feast_bc.columns.entity_keys import key_types
+from feast_bc.materialization.family import FamilyMaterialization, Progress
+from feast_bc.native.latest_rows import LatestRows, latest_rows
+from feast_bc.online.readers import reader_for_table
+from feast_bc.online.reading import STATES, Column, Request
+from feast_bc.online.writers import writer_for
+from feast_bc.online.written_views import WrittenViews
+from feast_bc.views.stored_views import version_source
+
+
+class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
+    """Materializes all views of a versioned embedding together; leaves other views to `inner`.
+
+    Args:
+        inner: the engine that `feature_store.yaml` configures.
+    """
+
+    def __init__(self, inner: ComputeEngine) -> None:
+        super().__init__(
+            repo_config=inner.repo_config,
+            offline_store=inner.offline_store,
+            online_store=inner.online_store,
+        )
+        self.inner = inner
+
+    @property
+    def supports_batch(self) -> bool:
+        """Feast hands over all views of a `feast materialize` at once."""
+        return True
+
+    def update(
+        self,
+        project: str,
+        views_to_delete: Sequence[FeatureView],
+        views_to_keep: Sequence[FeatureView],
+        entities_to_delete: Sequence[Entity],
+        entities_to_keep: Sequence[Entity],
+    ) -> None:
+        self.inner.update(
+            project, views_to_delete, views_to_keep, entities_to_delete, entities_to_keep
+        )
+
+    def teardown_infra(
+        self, project: str, fvs: Sequence[FeatureView], entities: Sequence[Entity]
+    ) -> None:
+        self.inner.teardown_infra(project, fvs, entities)
+
+    def get_historical_features(
+        self, registry: BaseRegistry, task: HistoricalRetrievalTask
+    ) -> RetrievalJob | pa.Table:
+        return self.inner.get_historical_features(registry, task)
+
+    def materialize(
+        self,
+        registry: BaseRegistry,
+        tasks: MaterializationTask | list[MaterializationTask],
+        **kwargs: Any,
+    ) -> list[MaterializationJob]:
+        """One job per task, in their order.
+
+        As with Feast's local engine, what comes after a failure is not attempted; the views of a
+        versioned embedding run together where the first of them stands, and fail one by one.
+        """
+        tasks = [tasks] if isinstance(tasks, MaterializationTask) else tasks
+        jobs: dict[int, MaterializationJob] = {}
+        for place, task in enumerate(tasks):
+            if place in jobs:
+                continue
+            if any(job.status() == MaterializationJobStatus.ERROR for job in jobs.values()):
+                jobs[place] = _job(task, failed=True)
+            elif _family(task) is None:
+                jobs[place] = self._plain(registry, task, **kwargs)
+            else:
+                places = [i for i, other in enumerate(tasks) if _family(other) == _family(task)]
+                errors = self._materialize_family([tasks[i] for i in places])
+                for i in places:
+                    error = errors.get(tasks[i].feature_view.name)
+                    jobs[i] = _job(tasks[i], failed=error is not None, error=error)
+        return [jobs[place] for place in range(len(tasks))]
+
+    def _plain(
+        self, registry: BaseRegistry, task: MaterializationTask, **kwargs: Any
+    ) -> MaterializationJob:
+        try:
+            (job,) = self.inner.materialize(registry, task, **kwargs)
+        except Exception as error:  # an engine may raise instead of reporting
+            return _job(task, failed=True, error=error)
+        return job
+
+    def _materialize_family(self, tasks: Sequence[MaterializationTask]) -> Mapping[str, Exception]:
+        first = tasks[0]
+        join_keys = list(key_types(first.feature_view))
+
+        def read(member: EmbeddingVersion, end: datetime) -> LatestRows:
+            return latest_rows(
+                self.offline_store,
+                self.repo_config,
+                member.source,
+                feature=member.feature,
+                join_keys=join_keys,
+                end=end,
+            )
+
+        tasks = [task for task in tasks if task.feature_view.online]
+        if not tasks:
+            return {}
+        view, store, config = tasks[0].feature_view, self.online_store, self.repo_config
+
+        def read_states(keys: pa.Table) -> Column:
+            (states,) = reader_for_table(store, config, view, keys).read(Request((STATES,)))
+            return states
+
+        run = FamilyMaterialization(
+            tasks,
+            read=read,
+            read_states=read_states,
+            writer=writer_for(store, config),
+            records=WrittenViews(store, config, view),
+            write_batch_size=config.materialization_config.online_write_batch_size,
+        )
+        bars: list[tqdm[Any]] = []
+
+        def start_progress(total: int) -> Progress:
+            if first.tqdm_builder is None:
+                return lambda _: None
+            bar = first.tqdm_builder(total)
+            bar.unit = " rows"
+            bar.set_description(first.feature_view.batch_source.embedding)
+            bars.append(bar)
+            update: Callable[[int], object] = bar.update
+            return update
+
+        try:
+            return run.run(start_progress)
+        finally:
+            for bar in bars:
+                bar.close()
+
+
+def _family(task: MaterializationTask) -> tuple[object, ...] | None:
+    """What the views that run together share; None for a view that is no version view."""
+    view = task.feature_view
+    source = version_source(view)
+    if source is None:
+        return None
+    return source.embedding, source.serving, task.end_time, *key_types(view)
+
+
+def _job(
+    task: MaterializationTask, *, failed: bool, error: BaseException | None = None
+) -> MaterializationJob:
+    status = MaterializationJobStatus.ERROR if failed else MaterializationJobStatus.SUCCEEDED
+    name = f"{task.feature_view.name}-{task.start_time}-{task.end_time}"
+    return LocalMaterializationJob(job_id=name, status=status, error=error)

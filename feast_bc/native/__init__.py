@@ -1,0 +1,1 @@
+"""Reading the native rows of one embedding version from its batch source."""

@@ -1,0 +1,161 @@
+"""The rows of any Feast batch source as Arrow record batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+from feast.data_format import ParquetFormat
+from feast.data_source import DataSource
+from feast.infra.offline_stores.file_source import FileSource
+from feast.infra.offline_stores.offline_utils import get_offline_store_from_config
+from feast.repo_config import RepoConfig
+from fsspec.core import url_to_fs
+
+from feast_bc.errors import InvalidVectorsError
+from feast_bc.native.parquet_nulls import may_hold_nulls
+
+_BATCH_ROWS = 16_384
+# Arrow's default buffers the whole file ahead; this keeps a row group or two.
+_SCAN = pads.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
+
+
+class SourceBatches:
+    """Reads a batch source in record batches, with the same row order every time.
+
+    Parquet files are streamed. Other sources are pulled once, as a table, through the offline
+    store that the feature repo configures.
+
+    Args:
+        source: the batch source.
+        feature: the vector column, as named after the field mapping.
+        join_keys: the entity key columns, likewise.
+        config: the feature repo's configuration; needed unless the source is parquet.
+    """
+
+    def __init__(
+        self,
+        source: DataSource,
+        *,
+        feature: str,
+        join_keys: Sequence[str],
+        config: RepoConfig | None = None,
+    ) -> None:
+        self._source = source
+        self._feature = feature
+        self._join_keys = join_keys
+        self._config = config
+        # Feast maps column names of the source to names in feature views.
+        self._column_of = {name: column for column, name in source.field_mapping.items()}
+        self._parquet = isinstance(source, FileSource) and (
+            source.file_format is None or isinstance(source.file_format, ParquetFormat)
+        )
+
+    def columns(self) -> list[str]:
+        """Names of all columns, after the field mapping.
+
+        Raises:
+            InvalidVectorsError: the source cannot be read.
+        """
+        with self._reading():
+            if self._parquet:
+                names = list(self._dataset.schema.names)
+            else:
+                found = self._source.get_table_column_names_and_types(self._required_config())
+                names = [name for name, _ in found]
+        return [self._source.field_mapping.get(name, name) for name in names]
+
+    def count(self) -> int | None:
+        """The number of rows, where it is known without reading them."""
+        if not self._parquet:
+            return None
+        with self._reading():
+            return int(self._dataset.count_rows())
+
+    def may_hold_nulls(self, name: str) -> bool:
+        """Whether a list column may hold nulls, as far as can be said without reading it."""
+        if not self._parquet:
+            return True
+        column = self._column_of.get(name, name)
+        with self._reading():
+            fragments = self._dataset.get_fragments()
+            return any(may_hold_nulls(fragment.metadata, column) for fragment in fragments)
+
+    def read(self, names: Sequence[str], batch_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Record batches with the columns `names` (after the field mapping), in that order.
+
+        Args:
+            names: the columns.
+            batch_rows: how many rows a batch has at most.
+
+        Raises:
+            InvalidVectorsError: the source cannot be read.
+        """
+        columns = [self._column_of.get(name, name) for name in names]
+        with self._reading():
+            if self._parquet:
+                yield from self._dataset.to_batches(
+                    columns=columns,
+                    batch_size=batch_rows,
+                    batch_readahead=1,
+                    fragment_readahead=1,
+                    fragment_scan_options=_SCAN,
+                )
+            else:
+                yield from self._table.select(columns).to_batches(max_chunksize=batch_rows)
+
+    @cached_property
+    def _dataset(self) -> pads.Dataset:
+        source = self._source
+        repo = self._config.repo_path if self._config else None
+        path = FileSource.get_uri_for_file_path(repo, source.path)
+        if path.startswith("s3://"):
+            filesystem, path = FileSource.create_filesystem_and_path(
+                path, source.s3_endpoint_override, source.resolve_credentials()
+            )
+        else:
+            filesystem, path = url_to_fs(path)
+        return pads.dataset(path, filesystem=filesystem, format="parquet")
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        config, source = self._required_config(), self._source
+        created = source.created_timestamp_column
+        job = get_offline_store_from_config(config.offline_store).pull_all_from_table_or_query(
+            config=config,
+            data_source=source,
+            join_key_columns=[self._column_of.get(key, key) for key in self._join_keys],
+            feature_name_columns=[self._column_of.get(self._feature, self._feature)],
+            timestamp_field=self._column_of.get(source.timestamp_field, source.timestamp_field),
+            created_timestamp_column=self._column_of.get(created, created) or None,
+        )
+        table = job.to_arrow()
+        for i, field in enumerate(table.schema):
+            # Feast's offline stores answer in UTC; some do not say so.
+            if pa.types.is_timestamp(field.type) and field.type.tz is None:
+                table = table.set_column(i, field.name, pc.assume_timezone(table[i], "UTC"))
+        return table
+
+    def _required_config(self) -> RepoConfig:
+        if self._config is None:
+            raise InvalidVectorsError(
+                f"source {self._source.name!r} is a {type(self._source).__name__}: it is read "
+                "through the offline store of a feature repo. Say which one (--repo DIR)."
+            )
+        return self._config
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except InvalidVectorsError:
+            raise
+        except Exception as error:  # stores raise whatever their driver raises
+            raise InvalidVectorsError(
+                f"source {self._source.name!r} cannot be read ({type(error).__name__}: {error}). "
+                "Check that it exists, that it is readable from here, and its format."
+            ) from error

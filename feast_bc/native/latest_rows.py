@@ -1,0 +1,214 @@
+"""The latest native row per entity of a batch source; its vectors are handed out in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from feast.data_source import DataSource
+from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
+from feast.infra.offline_stores.file_source import FileSource
+from feast.infra.offline_stores.offline_store import OfflineStore
+from feast.repo_config import RepoConfig
+
+from feast_bc.columns.align import key_codes
+from feast_bc.columns.arrays import Instants, Mask, RowNumbers
+from feast_bc.columns.instants import to_micros
+from feast_bc.columns.timestamps import to_instants
+from feast_bc.errors import InvalidVectorsError
+from feast_bc.native.batches import SourceBatches
+
+VECTOR = "__feast_bc_vector"
+TIMESTAMP = "__feast_bc_timestamp"
+"""What the vector and its event timestamp are called in a table of pulled native rows."""
+
+# A small write batch is no reason to read in small steps.
+_READ_ROWS = 2**14
+
+
+VectorBatches: TypeAlias = Iterator[tuple[RowNumbers, pa.ChunkedArray]]
+"""Ascending row numbers, and their vectors as a list column."""
+
+
+class LatestRows(Protocol):
+    """One row per entity.
+
+    Attributes:
+        keys: the join keys, `m` rows.
+        instants: shape `(m,)`, event timestamps in microseconds.
+        has_vector: shape `(m,)`, whether the row's vector is not null.
+    """
+
+    keys: pa.Table
+    instants: Instants
+    has_vector: Mask
+
+    def vectors(self, wanted: Mask, batch_rows: int) -> VectorBatches:
+        """The vectors of some rows.
+
+        Args:
+            wanted: shape `(m,)`, which rows.
+            batch_rows: how many rows to hand out at once, at most.
+
+        Yields:
+            `(rows, column)`: row numbers, and their vectors.
+        """
+
+
+class PulledRows:
+    """Rows that an offline store has handed over as one table.
+
+    Args:
+        table: join keys, `VECTOR` and `TIMESTAMP`.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.keys = table.drop_columns([VECTOR, TIMESTAMP])
+        self.instants = to_instants(table[TIMESTAMP])
+        self.has_vector: Mask = np.asarray(table[VECTOR].is_valid())
+        self._vectors = table[VECTOR]
+
+    def vectors(self, wanted: Mask, batch_rows: int) -> VectorBatches:
+        rows = np.flatnonzero(wanted)
+        for start in range(0, len(rows), batch_rows):
+            part = rows[start : start + batch_rows]
+            yield part, self._vectors.take(pa.array(part))
+
+
+class StreamedRows:
+    """Rows of a parquet file, which is read twice: keys and timestamps first, vectors later.
+
+    Vectors are never held for more than one batch, so memory grows with the number of rows, not
+    with their dimension.
+
+    Args:
+        source: the parquet file.
+        feature: the vector column (after the field mapping).
+        join_keys: the key columns.
+        end: rows with a later timestamp do not count.
+        config: the feature repo's configuration.
+
+    Raises:
+        InvalidVectorsError: the file cannot be read.
+    """
+
+    def __init__(
+        self,
+        source: DataSource,
+        *,
+        feature: str,
+        join_keys: Sequence[str],
+        end: datetime,
+        config: RepoConfig,
+    ) -> None:
+        self._of = f"source {source.name!r}"
+        self._feature = feature
+        self._batches = SourceBatches(source, feature=feature, join_keys=join_keys, config=config)
+        self._columns = [*join_keys, source.timestamp_field]
+        created = source.created_timestamp_column
+        names = [*self._columns, *([created] if created else [])]
+        validity = self._batches.may_hold_nulls(feature)
+        held = []
+        for batch in self._batches.read([*names, *([feature] if validity else [])]):
+            columns = dict(zip(names, batch.columns, strict=False))
+            columns[VECTOR] = batch.columns[-1].is_valid() if validity else _true(len(batch))
+            held.append(pa.table(columns))
+        table = pa.concat_tables(held) if held else pa.table({n: [] for n in [*names, VECTOR]})
+        instants = to_instants(table[source.timestamp_field])
+        created_at = to_instants(table[created]) if created else instants
+        in_window = np.asarray(table[source.timestamp_field].is_valid())
+        in_window &= instants <= to_micros(end)
+        self._rows = _latest(table.select(join_keys), instants, created_at, in_window)
+        self.keys = table.select(join_keys).take(pa.array(self._rows))
+        self.instants = instants[self._rows]
+        self.has_vector: Mask = np.asarray(table[VECTOR])[self._rows]
+
+    def vectors(self, wanted: Mask, batch_rows: int) -> VectorBatches:
+        """As `LatestRows.vectors`.
+
+        Raises:
+            InvalidVectorsError: the file has changed since its keys were read.
+        """
+        numbers = np.flatnonzero(wanted)
+        rows = self._rows[numbers]
+        start = 0
+        read_rows = max(batch_rows, _READ_ROWS)
+        for batch in self._batches.read([self._feature, *self._columns], read_rows):
+            here = slice(*np.searchsorted(rows, [start, start + batch.num_rows]))
+            places, found = rows[here] - start, numbers[here]
+            start += batch.num_rows
+            for at in range(0, len(found), batch_rows):
+                part = found[at : at + batch_rows]
+                taken = batch.take(pa.array(places[at : at + batch_rows]))
+                self._check_unchanged(taken, part)
+                yield part, pa.chunked_array([taken.column(0)])
+        if len(rows) and rows[-1] >= start:
+            self._changed()
+
+    def _check_unchanged(self, taken: pa.RecordBatch, rows: RowNumbers) -> None:
+        keys = pa.Table.from_batches([taken]).select(self._columns[:-1])
+        instants = to_instants(pa.chunked_array([taken.column(len(self._columns))]))
+        same = keys.equals(self.keys.take(pa.array(rows)))
+        if not same or not np.array_equal(instants, self.instants[rows]):
+            self._changed()
+
+    def _changed(self) -> None:
+        raise InvalidVectorsError(
+            f"{self._of} was rewritten while it was read. Materialize again; write new files "
+            "aside and rename them into place."
+        )
+
+
+def latest_rows(
+    store: OfflineStore,
+    config: RepoConfig,
+    source: DataSource,
+    *,
+    feature: str,
+    join_keys: Sequence[str],
+    end: datetime,
+) -> LatestRows:
+    """A source's latest row per entity at `end`: streamed from parquet, or else pulled as a table.
+
+    Args:
+        store: the backward compatible offline store.
+        config: the feature repo's configuration.
+        source: the batch source.
+        feature: its vector column (after the field mapping).
+        join_keys: the key columns.
+        end: rows with a later timestamp do not count.
+    """
+    if _streams(store, source, config) and not set(join_keys) & set(source.field_mapping.values()):
+        return StreamedRows(source, feature=feature, join_keys=join_keys, end=end, config=config)
+    return PulledRows(store.latest_rows(config, source, feature, list(join_keys), end=end))
+
+
+def _streams(store: OfflineStore, source: DataSource, config: RepoConfig) -> bool:
+    """Whether reading the parquet file ourselves gives what the store would: DuckDB, one file."""
+    if not isinstance(store, DuckDBOfflineStore) or not isinstance(source, FileSource):
+        return False
+    path = Path(source.path)
+    return (
+        path.suffix == ".parquet"
+        and path.is_file()
+        # DuckDB takes relative paths from the working directory, Feast from the repo.
+        and path.samefile(FileSource.get_uri_for_file_path(config.repo_path, source.path))
+    )
+
+
+def _latest(keys: pa.Table, instants: Instants, created: Instants, in_window: Mask) -> RowNumbers:
+    """Per entity the row with the newest timestamp, then the newest creation, in row order."""
+    rows = np.flatnonzero(in_window)
+    codes = key_codes(keys)[rows]
+    order = np.lexsort((rows, created[rows], instants[rows], codes))
+    codes = codes[order]
+    last = np.append(codes[1:] != codes[:-1], True) if len(codes) else np.zeros(0, bool)
+    return np.sort(rows[order[last]])
+
+
+def _true(count: int) -> pa.Array:
+    return pa.array(np.ones(count, bool))

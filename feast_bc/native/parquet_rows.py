@@ -1,0 +1,202 @@
+"""Point-in-time join over local parquet files that leaves the vectors where they are.
+
+Feast's DuckDB store carries every vector through its joins. Here DuckDB joins keys and timestamps
+and answers with row numbers; the vectors of the rows that win are read afterwards, once each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from feast.data_format import ParquetFormat
+from feast.data_source import DataSource
+from feast.infra.offline_stores.file_source import FileSource
+
+from feast_bc.columns.arrays import Matrix, RowNumbers
+from feast_bc.columns.vectors import to_matrix
+from feast_bc.errors import ProviderError
+from feast_bc.native.joined_rows import NO_ROW
+from feast_bc.native.parquet_nulls import may_hold_nulls
+
+# A row's number is that of its file, and its place in the file in the lower bits.
+_FILE_SHIFT = 40
+_BATCH_ROWS = 16_384
+
+
+class ParquetRows:
+    """The native vectors of one version in local parquet files.
+
+    Args:
+        connection: from `connect`.
+        source: a source for which `files` finds some.
+        feature: the vector column, as named after the field mapping.
+        dim: the dimension of its vectors.
+        of: what it is, for error messages.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        source: FileSource,
+        feature: str,
+        dim: int,
+        of: str,
+    ) -> None:
+        self._connection = connection
+        self._source = source
+        self._dim = dim
+        self._of = of
+        # Feast maps column names of the source to names in feature views.
+        self._column_of = {name: column for column, name in source.field_mapping.items()}
+        self._vector = self._column_of.get(feature, feature)
+        self._files = files(connection, source)
+        self._state = self._stat()
+
+    def join(
+        self,
+        entities: pa.Table,
+        *,
+        keys: Mapping[str, str],
+        timestamp: str,
+        ttl: timedelta | None,
+        filter_by_created_timestamp: bool,
+    ) -> RowNumbers:
+        """The newest native row at or before each entity row's time, as Feast joins it.
+
+        Args:
+            entities: distinct entity rows.
+            keys: per key column, as named after the field mapping, the column of `entities`.
+            timestamp: the timestamp column of `entities`, UTC.
+            ttl: how old a row may be; None for any age.
+            filter_by_created_timestamp: whether rows created after the entity row's time count
+                as unknown then.
+
+        Returns:
+            Shape `(len(entities),)`; NO_ROW where there is no row, or its vector is null.
+        """
+        raw = self._column_of
+        created = self._source.created_timestamp_column
+        stamp = self._source.timestamp_field
+        native = {f"k{i}": _quoted(raw.get(key, key)) for i, key in enumerate(keys)}
+        native["at"] = f"CAST({_quoted(raw.get(stamp, stamp))} AS TIMESTAMPTZ)"
+        where = [f"native.k{i} = entity.k{i}" for i in range(len(keys))]
+        where.append('native."at" <= entity."at"')
+        order = 'native."at"'
+        if ttl:
+            micros = ttl // timedelta(microseconds=1)
+            where.append(f'native."at" + to_microseconds({micros}) >= entity."at"')
+        if created:
+            native["created"] = f"CAST({_quoted(raw.get(created, created))} AS TIMESTAMPTZ)"
+            order = f"({order}, coalesce(native.created, '-infinity'::TIMESTAMPTZ))"
+            if filter_by_created_timestamp:
+                where.append('native.created <= entity."at"')
+        row = f"(file_index::BIGINT << {_FILE_SHIFT}) + file_row_number"
+        if any(may_hold_nulls(pq.read_metadata(file), self._vector) for file in self._files):
+            row = f"CASE WHEN {_quoted(self._vector)} IS NULL THEN {NO_ROW} ELSE {row} END"
+        native["row"] = row
+        columns = ", ".join(f'{expression} AS "{name}"' for name, expression in native.items())
+        query = (
+            f'SELECT entity.n, max_by(native."row", {order}) AS "row" FROM entity '  # noqa: S608
+            f"JOIN (SELECT {columns} FROM read_parquet($files)) native "
+            f"ON {' AND '.join(where)} GROUP BY entity.n"
+        )
+        entity = {f"k{i}": entities[column] for i, column in enumerate(keys.values())}
+        entity["at"] = entities[timestamp].cast(pa.timestamp("us", "UTC"), safe=False)
+        entity["n"] = pa.array(np.arange(len(entities)))
+        self._connection.register("entity", pa.table(entity))
+        joined = self._connection.execute(query, {"files": self._files}).fetchnumpy()
+        self._connection.unregister("entity")
+        found = np.full(len(entities), NO_ROW, np.int64)
+        found[joined["n"]] = joined["row"]
+        return found
+
+    def fetch(self, rows: RowNumbers) -> Matrix:
+        """The vectors of some rows.
+
+        Args:
+            rows: distinct, ascending, from `join`.
+
+        Returns:
+            float32 of shape `(len(rows), dim)`.
+
+        Raises:
+            DimensionError, InvalidVectorsError: a vector is not what its version promises.
+            ProviderError: the files changed since they were joined.
+        """
+        out = np.empty((len(rows), self._dim), np.float32)
+        filled = 0
+        for numbers, batch in self._batches(rows):
+            start, stop = np.searchsorted(rows, [numbers.start, numbers.stop])
+            if start == stop:
+                continue
+            wanted = batch.take(pa.array(rows[start:stop] - numbers.start))
+            matrix, _ = to_matrix(wanted, self._dim, of=self._of)
+            if len(matrix) == stop - start:
+                out[start:stop] = matrix
+                filled += len(matrix)
+        if filled != len(rows) or self._stat() != self._state:
+            raise ProviderError(
+                f"{self._of}: its files were rewritten while they were read "
+                f"({self._source.path}). Ask again."
+            )
+        return out
+
+    def _batches(self, rows: RowNumbers) -> Iterator[tuple[range, pa.Array]]:
+        """The vector column of all row groups that hold some of `rows`, with row numbers."""
+        for number, file in enumerate(self._files):
+            first = number << _FILE_SHIFT
+            if not _any_between(rows, first, (number + 1) << _FILE_SHIFT):
+                continue
+            with pq.ParquetFile(file, pre_buffer=False) as parquet:
+                for group in range(parquet.num_row_groups):
+                    end = first + parquet.metadata.row_group(group).num_rows
+                    if _any_between(rows, first, end):
+                        for batch in parquet.iter_batches(
+                            _BATCH_ROWS, row_groups=[group], columns=[self._vector]
+                        ):
+                            yield range(first, first + len(batch)), batch.column(0)
+                            first += len(batch)
+                    first = end
+
+    def _stat(self) -> list[tuple[int, int, int]]:
+        found = [os.stat(file) for file in self._files]
+        return [(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in found]
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection to read parquet files with."""
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")  # naive timestamps are UTC, as in Feast
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def files(connection: duckdb.DuckDBPyConnection, source: DataSource) -> list[str]:
+    """The local parquet files that Feast's DuckDB store reads for a source, in its order.
+
+    Empty for a source of another kind, and for one on remote storage.
+    """
+    if not isinstance(source, FileSource) or "://" in source.path:
+        return []
+    if source.file_format is None:
+        if not source.path.endswith(".parquet"):
+            return []
+    elif not isinstance(source.file_format, ParquetFormat):
+        return []
+    found = connection.execute("SELECT file FROM glob($path)", {"path": source.path}).fetchall()
+    return [file for (file,) in found]
+
+
+def _any_between(rows: RowNumbers, start: int, stop: int) -> bool:
+    first, last = np.searchsorted(rows, [start, stop])
+    return bool(first < last)
+
+
+def _quoted(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'

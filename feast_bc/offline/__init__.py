@@ -1,0 +1,1 @@
+"""Version views in Feast's offline store: point-in-time correct retrieval."""

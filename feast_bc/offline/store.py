@@ -1,0 +1,293 @@
+"""The offline wrapper: any Feast offline store, with version views."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from feast import FeatureView
+from feast.data_source import DataSource
+from feast.infra.offline_stores.offline_store import (
+    OfflineStore,
+    RetrievalJob,
+    RetrievalMetadata,
+)
+from feast.infra.registry.base_registry import BaseRegistry
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.repo_config import RepoConfig
+from feast.utils import compute_non_entity_date_range
+
+from feast_bc.catalog.versions import EmbeddingVersion
+from feast_bc.columns.instants import to_micros
+from feast_bc.native.latest_rows import TIMESTAMP, VECTOR
+from feast_bc.offline.retrieval import EVENT_TIMESTAMP, HistoricalRetrieval, common_join_keys
+from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
+from feast_bc.views.changes import changed_values
+from feast_bc.views.source import BackwardCompatibleSource
+
+# Before every event; pandas cannot hold earlier instants in nanoseconds.
+BEGINNING = datetime(1700, 1, 1, tzinfo=timezone.utc)
+
+
+class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
+    """Mixed into an offline store class by `backward_compatible`; `super()` is that store."""
+
+    def pull_latest_from_table_or_query(
+        self,
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None,
+        start_date: datetime,
+        end_date: datetime,
+    ) -> RetrievalJob:
+        if isinstance(data_source, BackwardCompatibleSource):
+            return self._changed_values(
+                config,
+                data_source,
+                join_key_columns,
+                feature_name_columns,
+                start_date,
+                end_date,
+            )
+        return super().pull_latest_from_table_or_query(
+            config=config,
+            data_source=data_source,
+            join_key_columns=join_key_columns,
+            feature_name_columns=feature_name_columns,
+            timestamp_field=timestamp_field,
+            created_timestamp_column=created_timestamp_column,
+            start_date=start_date,
+            end_date=end_date,
+        )
+
+    def pull_all_from_table_or_query(
+        self,
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+    ) -> RetrievalJob:
+        if isinstance(data_source, BackwardCompatibleSource):
+            # No table holds a version view's past values. What Feast wants all rows for is
+            # the newest one per entity (see `pull_latest_features`).
+            return self._changed_values(
+                config,
+                data_source,
+                join_key_columns,
+                feature_name_columns,
+                start_date or BEGINNING,
+                end_date or datetime.now(timezone.utc),
+            )
+        return super().pull_all_from_table_or_query(
+            config=config,
+            data_source=data_source,
+            join_key_columns=join_key_columns,
+            feature_name_columns=feature_name_columns,
+            timestamp_field=timestamp_field,
+            created_timestamp_column=created_timestamp_column,
+            start_date=start_date,
+            end_date=end_date,
+        )
+
+    def get_historical_features(
+        self,
+        config: RepoConfig,
+        feature_views: list[FeatureView],
+        feature_refs: list[str],
+        entity_df: pd.DataFrame | str | None,
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool = False,
+        **kwargs: Any,
+    ) -> RetrievalJob:
+        inner_call = super().get_historical_features
+        if not any(_is_version_view(view) for view in feature_views):
+            return inner_call(
+                config=config,
+                feature_views=feature_views,
+                feature_refs=feature_refs,
+                entity_df=entity_df,
+                registry=registry,
+                project=project,
+                full_feature_names=full_feature_names,
+                **kwargs,
+            )
+        on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
+        names = {view.projection.name_to_use() for view in feature_views}
+        retrieval = HistoricalRetrieval(
+            feature_views,
+            [ref for ref in feature_refs if ref.split(":")[0] in names],
+            full_feature_names=full_feature_names,
+        )
+        window = {name: kwargs.pop(name, None) for name in ("start_date", "end_date")}
+        if entity_df is None:
+            entity_df = self._entities(config, feature_views, **window)
+
+        def join(
+            views: Sequence[FeatureView], refs: list[str], entities: pd.DataFrame | str
+        ) -> pa.Table:
+            return inner_call(
+                config=config,
+                feature_views=list(views),
+                feature_refs=refs,
+                entity_df=entities,
+                registry=registry,
+                project=project,
+                full_feature_names=True,
+                **kwargs,
+            ).to_arrow()
+
+        def evaluate() -> pa.Table:
+            if isinstance(entity_df, str):
+                return retrieval.with_query(entity_df, join)
+            # Feast's dask store drops entity rows that have no row in one view before it joins the
+            # next (feast issue 6787); its DuckDB store carries the vectors through every join.
+            return retrieval.with_entity_df(
+                entity_df,
+                join,
+                one_by_one=_extends(type(self), "DaskOfflineStore"),
+                through_parquet=_extends(type(self), "DuckDBOfflineStore"),
+                filter_by_created_timestamp=kwargs.get("filter_by_created_timestamp", False),
+            )
+
+        return BackwardCompatibleRetrievalJob(
+            evaluate,
+            config=config,
+            full_feature_names=full_feature_names,
+            on_demand_feature_views=on_demand,
+            vector_dims=retrieval.vector_dims,
+            metadata=RetrievalMetadata(
+                features=list(feature_refs),
+                keys=retrieval.join_keys,
+                min_event_timestamp=_edge(entity_df, "min"),
+                max_event_timestamp=_edge(entity_df, "max"),
+            ),
+        )
+
+    def offline_write_batch(
+        self, config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Any
+    ) -> None:
+        if _is_version_view(feature_view):
+            # Rows of a version are native vectors: they go where its publisher keeps them.
+            native = feature_view.batch_source.members[0].source
+            feature_view = copy.copy(feature_view)
+            feature_view.batch_source = native
+        super().offline_write_batch(config, feature_view, table, progress)
+
+    def _changed_values(
+        self,
+        config: RepoConfig,
+        source: BackwardCompatibleSource,
+        join_keys: list[str],
+        features: list[str],
+        start: datetime,
+        end: datetime,
+    ) -> RetrievalJob:
+        def pull(member: EmbeddingVersion, until: datetime) -> pa.Table:
+            return self.latest_rows(config, member.source, member.feature, join_keys, end=until)
+
+        (feature,) = features
+        return BackwardCompatibleRetrievalJob(
+            lambda: changed_values(
+                source, pull, join_keys=join_keys, feature=feature, start=start, end=end
+            ),
+            config=config,
+        )
+
+    def latest_rows(
+        self,
+        config: RepoConfig,
+        source: DataSource,
+        feature: str,
+        join_keys: list[str],
+        *,
+        start: datetime = BEGINNING,
+        end: datetime,
+    ) -> pa.Table:
+        """A source's latest row per entity in a window, as `feast_bc.views.changes` takes them."""
+        column_of = {name: column for column, name in source.field_mapping.items()}
+        vector = column_of.get(feature, feature)
+        timestamp = column_of.get(source.timestamp_field, source.timestamp_field)
+        created = source.created_timestamp_column
+        table = (
+            super()
+            .pull_latest_from_table_or_query(
+                config=config,
+                data_source=source,
+                join_key_columns=join_keys,
+                feature_name_columns=[vector],
+                timestamp_field=timestamp,
+                created_timestamp_column=column_of.get(created, created) or None,
+                start_date=start,
+                end_date=end,
+            )
+            .to_arrow()
+        )
+        return table.select([*join_keys, vector, timestamp]).rename_columns(
+            [*join_keys, VECTOR, TIMESTAMP]
+        )
+
+    def _entities(
+        self,
+        config: RepoConfig,
+        feature_views: Sequence[FeatureView],
+        start_date: datetime | None,
+        end_date: datetime | None,
+    ) -> pd.DataFrame:
+        """Every entity with a row in the window, for retrieval without an entity dataframe."""
+        start, end = compute_non_entity_date_range(list(feature_views), start_date, end_date)
+        keys = common_join_keys(feature_views)
+        found = []
+        for view in feature_views:
+            for source, feature in _sources(view, end):
+                table = self.latest_rows(config, source, feature, keys, start=start, end=end)
+                found.append(table.select(keys).to_pandas())
+        entities: pd.DataFrame = pd.concat(found).drop_duplicates(ignore_index=True)
+        entities[EVENT_TIMESTAMP] = pd.Timestamp(end)
+        return entities
+
+
+def backward_compatible(inner: type[OfflineStore]) -> type[OfflineStore]:
+    """Extend an offline store class to version views; everything else stays as it is.
+
+    A subclass rather than a proxy, because Feast and its engines call offline stores on their
+    class and check what they are instances of.
+    """
+    return type(f"BackwardCompatible{inner.__name__}", (BackwardCompatibleOfflineStore, inner), {})
+
+
+def _sources(view: FeatureView, instant: datetime) -> list[tuple[DataSource, str]]:
+    """The batch sources that may give a view's values at an instant, each with one feature."""
+    source = view.batch_source
+    if not isinstance(source, BackwardCompatibleSource):
+        return [(source, view.features[0].name)]
+    members = map(source.member, source.plan.counting(to_micros(instant)))
+    return [(member.source, member.feature) for member in members]
+
+
+def _is_version_view(view: FeatureView) -> bool:
+    return isinstance(getattr(view, "batch_source", None), BackwardCompatibleSource)
+
+
+def _extends(store: type[OfflineStore], name: str) -> bool:
+    """Whether a store is one of Feast's, by name: not all of them can be imported."""
+    return any(cls.__name__ == name for cls in store.__mro__)
+
+
+def _edge(entity_df: pd.DataFrame | str, which: str) -> datetime | None:
+    if isinstance(entity_df, str) or EVENT_TIMESTAMP not in entity_df or entity_df.empty:
+        return None
+    instants = pd.to_datetime(entity_df[EVENT_TIMESTAMP], utc=True)
+    edge: datetime = getattr(instants, which)().to_pydatetime()
+    return edge

@@ -1,0 +1,1 @@
+"""Redis: an entity's versions share one hash."""

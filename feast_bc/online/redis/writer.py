@@ -1,0 +1,89 @@
+"""Writing columns of vectors to Feast's Redis online store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from feast.infra.online_stores.helpers import compute_versioned_name
+from feast.infra.online_stores.redis import RedisOnlineStore
+from feast.repo_config import RepoConfig
+from google.protobuf.timestamp_pb2 import Timestamp
+from redis import Redis
+
+from feast_bc.columns.arrays import Instants, RowNumbers
+from feast_bc.columns.entity_keys import key_types, serialized_keys
+from feast_bc.online.ahead import ahead
+from feast_bc.online.redis.commands import HashFields, hset, hset_arguments
+from feast_bc.online.redis.exchange import Exchange
+from feast_bc.online.redis.fields import view_fields
+from feast_bc.online.writer import ViewValues
+
+
+class RedisWriter:
+    """Writes all views of an entity with one HSET, in pipelines.
+
+    Feast's own writer keeps a stored row with a newer timestamp. Here the caller has decided what
+    stands: a rollback brings back older rows.
+
+    Args:
+        store: the online store; its own client is used.
+        config: the feature repo's configuration.
+    """
+
+    def __init__(self, store: RedisOnlineStore, config: RepoConfig) -> None:
+        self._store = store
+        self._config = config
+
+    def write(self, keys: pa.Table, values: Sequence[ViewValues]) -> None:
+        if not values:
+            return
+        options = self._config.online_store
+        version = self._config.entity_key_serialization_version
+        project = self._config.project.encode()
+        types = key_types(values[0].view)
+        entities = [key + project for key in serialized_keys(keys, types, version)]
+        fields = [self._fields(each) for each in values]
+        _store(self._store._get_client(options), entities, fields, options.key_ttl_seconds or None)
+
+    def _fields(self, each: ViewValues) -> HashFields:
+        versioning = self._config.registry.enable_online_feature_view_versioning
+        name = compute_versioned_name(each.view, versioning)
+        timestamp_field, value_field = view_fields(name, each.feature)
+        timestamps, timestamp_of = _serialized(each.instants)
+        return HashFields(
+            timestamp_field=timestamp_field,
+            value_field=value_field,
+            rows=each.rows,
+            timestamps=timestamps,
+            timestamp_of=timestamp_of,
+            stored=each.stored,
+        )
+
+
+def _store(
+    client: Any, entities: Sequence[bytes], fields: Sequence[HashFields], ttl: int | None
+) -> None:
+    if not isinstance(client, Redis):
+        with client.pipeline(transaction=False) as pipe:
+            for entity, pairs in hset_arguments(entities, fields):
+                pipe.execute_command("HSET", entity, *pairs)
+                if ttl is not None:
+                    pipe.expire(entity, ttl)
+            pipe.execute()
+        return
+    with Exchange(client) as exchange:
+        for count, commands in ahead(hset(entities, fields, ttl)):
+            exchange.ask(commands.data, count)
+
+
+def _serialized(instants: Instants) -> tuple[list[bytes], RowNumbers]:
+    """The distinct timestamps as Feast stores them in Redis, and which of them each row has."""
+    distinct, which = np.unique(instants, return_inverse=True)
+    stored = []
+    for micros in distinct.tolist():
+        seconds, rest = divmod(micros, 1_000_000)
+        stored.append(Timestamp(seconds=seconds, nanos=rest * 1000).SerializeToString())
+    return stored, which

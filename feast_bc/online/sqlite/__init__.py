@@ -1,0 +1,1 @@
+"""SQLite: each stored view is a table."""

@@ -1,0 +1,97 @@
+"""Writing columns of vectors to Feast's SQLite online store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import chain, repeat
+
+import numpy as np
+import pyarrow as pa
+from feast.infra.online_stores.helpers import compute_table_id
+from feast.infra.online_stores.sqlite import (
+    SqliteOnlineStore,
+    _quote_id,
+    adapt_datetime_epoch,
+)
+from feast.repo_config import RepoConfig
+
+from feast_bc.columns.arrays import Instants
+from feast_bc.columns.entity_keys import key_types, serialized_keys
+from feast_bc.online.writer import ViewValues, naive_utc
+
+# Feast's own statement. A feature without a text or a creation timestamp leaves those null.
+_UPSERT = """
+INSERT INTO {table} (entity_key, feature_name, value, event_ts) VALUES {rows}
+ON CONFLICT(entity_key, feature_name) DO UPDATE SET
+    value = excluded.value, value_text = NULL, event_ts = excluded.event_ts, created_ts = NULL
+"""
+_PARAMETERS = "(?, ?, ?, ?)"
+# Every statement has a cost of its own; SQLite allows 999 parameters in all its versions.
+_ROWS_PER_STATEMENT = 50
+
+
+class SqliteWriter:
+    """Writes all views of a batch in one transaction.
+
+    The journal mode stays Feast's: WAL would stay set in the file, and each page that is new would
+    be written twice (a fifth slower where it was tried).
+
+    Args:
+        store: the online store.
+        config: the feature repo's configuration.
+    """
+
+    def __init__(self, store: SqliteOnlineStore, config: RepoConfig) -> None:
+        self._store = store
+        self._config = config
+
+    @staticmethod
+    def supports(config: RepoConfig) -> bool:
+        """Whether the store keeps nothing but values: no second copy for similarity search."""
+        options = config.online_store
+        return not options.vector_enabled and not options.enable_openai_compatible_store
+
+    def write(self, keys: pa.Table, values: Sequence[ViewValues]) -> None:
+        if not values:
+            return
+        version = self._config.entity_key_serialization_version
+        entities = serialized_keys(keys, key_types(values[0].view), version)
+        # In key order, neighbours land on the same page of the tables' indexes.
+        order = np.argsort(np.array(entities, object))
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        versioning = self._config.registry.enable_online_feature_view_versioning
+        with self._store._get_conn(self._config) as connection:
+            for each in values:
+                table = compute_table_id(self._config.project, each.view, versioning)
+                order = np.argsort(rank[each.rows])
+                encoded = each.encoded()
+                columns = (
+                    [entities[i] for i in each.rows[order].tolist()],
+                    repeat(each.feature),
+                    [encoded[i] for i in order.tolist()],
+                    _stored(each.instants[order]),
+                )
+                parameters = list(chain.from_iterable(zip(*columns, strict=False)))
+                _upsert(connection, _quote_id(table), parameters)
+
+
+def _upsert(connection: sqlite3.Connection, table: str, parameters: Sequence[object]) -> None:
+    """Write rows, given as one flat list of parameters, many with each statement."""
+    each = _PARAMETERS.count("?")
+    full = len(parameters) // (each * _ROWS_PER_STATEMENT) * each * _ROWS_PER_STATEMENT
+    for part, rows in ((parameters[:full], _ROWS_PER_STATEMENT), (parameters[full:], 1)):
+        statement = _UPSERT.format(table=table, rows=", ".join([_PARAMETERS] * rows))
+        width = each * rows
+        connection.executemany(
+            statement, (part[start : start + width] for start in range(0, len(part), width))
+        )
+
+
+def _stored(instants: Instants) -> list[int]:
+    """Timestamps as Feast's SQLite adapter stores them."""
+    distinct, codes = np.unique(instants, return_inverse=True)
+    seconds = np.array([adapt_datetime_epoch(naive_utc(micros)) for micros in distinct.tolist()])
+    stored: list[int] = seconds.astype(np.int64)[codes].tolist()
+    return stored

@@ -1,0 +1,66 @@
+"""The record of what each stored view of a family was last written under, in the online store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from feast import FeatureView
+from feast.infra.online_stores.helpers import compute_versioned_name
+from feast.infra.online_stores.online_store import OnlineStore
+from feast.repo_config import RepoConfig
+
+from feast_bc.columns.encoding import decode_bytes
+from feast_bc.online.readers import reader_for_table
+from feast_bc.online.reading import VALUES, Request
+from feast_bc.online.writer import ViewValues
+from feast_bc.online.writers import writer_for
+from feast_bc.rule import NOTHING, Written
+from feast_bc.views.stored_views import STORED_VIEW, written_view
+
+
+class WrittenViews:
+    """Reads and writes the records of a family.
+
+    They stand beside the values: a store that is emptied loses both.
+
+    Args:
+        store: the online store.
+        config: the feature repo's configuration.
+        view: a version view of the family.
+    """
+
+    def __init__(self, store: OnlineStore, config: RepoConfig, view: FeatureView) -> None:
+        self._store = store
+        self._config = config
+        self._view = written_view(view)
+
+    def read(self, views: Sequence[FeatureView]) -> list[Written]:
+        """What stored views were last written under."""
+        reader = reader_for_table(self._store, self._config, self._view, self._keys(views))
+        (column,) = reader.read(Request((VALUES,)))
+        rows = decode_bytes(column, len(NOTHING.encode()))
+        return [
+            Written.decode(row.tobytes() if stored else None)
+            for row, stored in zip(rows, column, strict=True)
+        ]
+
+    def write(self, views: Sequence[FeatureView], records: Sequence[Written]) -> None:
+        """Record what stored views were written under."""
+        if not views:
+            return
+        encoded = b"".join(record.encode() for record in records)
+        values = ViewValues(
+            view=self._view,
+            rows=np.arange(len(views)),
+            instants=np.array([max(record.until, 0) for record in records]),
+            stored=np.frombuffer(encoded, np.uint8).reshape(len(views), -1),
+        )
+        writer_for(self._store, self._config).write(self._keys(views), [values])
+
+    def _keys(self, views: Sequence[FeatureView]) -> pa.Table:
+        """The names under which views stand; with Feast's online versioning, of this version."""
+        versioning = self._config.registry.enable_online_feature_view_versioning
+        names = [compute_versioned_name(view, versioning) for view in views]
+        return pa.table({STORED_VIEW: pa.array(names, pa.string())})

@@ -1,0 +1,248 @@
+"""How well a version's chain reproduces the native vectors of every older version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from feast_bc.columns.arrays import Mask, Matrix
+from feast_bc.errors import FeastBCError
+from feast_bc.native.native_vectors import ROW, NativeVectors, Progress
+from feast_bc.publishing.centred_error import centred_error, error_of_mean
+from feast_bc.transforms import BackwardTransform
+from feast_bc.transforms.holdout import Holdout
+
+SAMPLE_CAP = 100_000
+"""At most so many entities are compared per older version: a fixed random sample."""
+
+_OLDER_ROW = "__older_row"
+_EMPTY = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How near transformed vectors z~ come to native ones z.
+
+    Attributes:
+        entities: how many entities were compared.
+        centred_error: ||z~ - z||_F / ||z - mean(z)||_F, 1 for the mean vector alone; None if
+            there was nothing to compare, or all z are equal.
+        error_of_mean: ||z - mean(z)||_F / ||z||_F: the uncentred error of the mean vector alone.
+            Where it is small, uncentred errors and cosines say little. None likewise, or if all
+            z are 0.
+        cosine: the mean cosine of z~ and z, where a zero vector counts as 0; None if there was
+            nothing to compare.
+    """
+
+    entities: int
+    centred_error: float | None = None
+    error_of_mean: float | None = None
+    cosine: float | None = None
+
+
+@dataclass(frozen=True)
+class VersionAlignment:
+    """The alignment of the chain k -> version.
+
+    Attributes:
+        version: the older version j.
+        common: how many entities both versions have.
+        on_all: on all common entities (at most `SAMPLE_CAP` of them).
+        on_held_out: on those among them which the fit did not see; None if the artifact does
+            not declare a holdout.
+        note: why it is not known, if it is not.
+    """
+
+    version: int
+    common: int
+    on_all: Alignment
+    on_held_out: Alignment | None = None
+    note: str | None = None
+
+    @property
+    def decisive(self) -> tuple[str, Alignment]:
+        """What a gate looks at: held-out entities where there are any, else all."""
+        if self.on_held_out is not None and self.on_held_out.entities:
+            return "held_out", self.on_held_out
+        return "all", self.on_all
+
+
+@dataclass(frozen=True)
+class AlignmentReport:
+    """The alignment of version k with every older version.
+
+    Attributes:
+        version: k.
+        entities: how many entities version k has.
+        older: one entry per older version, k-1 first: that one is the hop B_k itself, the
+            others are whole chains k -> j.
+    """
+
+    version: int
+    entities: int
+    older: tuple[VersionAlignment, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, as it stands in the manifest under metrics["alignment"]."""
+        return {
+            "version": self.version,
+            "entities": self.entities,
+            "older": [asdict(entry) for entry in self.older],
+        }
+
+    @classmethod
+    def from_json(cls, report: Mapping[str, Any]) -> AlignmentReport:
+        """Read `to_json` back."""
+        return cls(
+            version=report["version"],
+            entities=report["entities"],
+            older=tuple(
+                VersionAlignment(
+                    **{
+                        **entry,
+                        "on_all": Alignment(**entry["on_all"]),
+                        "on_held_out": entry["on_held_out"] and Alignment(**entry["on_held_out"]),
+                    }
+                )
+                for entry in report["older"]
+            ),
+        )
+
+
+def alignment_report(
+    newest: NativeVectors,
+    chains: Sequence[BackwardTransform],
+    older: Mapping[int, NativeVectors | FeastBCError],
+    *,
+    holdout: Holdout | None = None,
+    cap: int = SAMPLE_CAP,
+    progress: Progress | None = None,
+) -> AlignmentReport:
+    """Compare what version k's chain yields with the native vectors of the older versions.
+
+    The newest row of each entity is compared; entities are joined by the text of their keys.
+
+    Args:
+        newest: the native vectors of version k.
+        chains: one chain k -> j per older version; the one to k-1 is the hop B_k.
+        older: per older version its native vectors, or the error that reading them gave: the
+            report then says so, because old vectors may have been deleted.
+        holdout: which entities the fit of B_k did not see, if the artifact declares it.
+        cap: compare at most so many entities per version.
+        progress: called as sources are read.
+
+    Raises:
+        DimensionError: a chain does not fit the vectors.
+    """
+    version = chains[0].from_version if chains else 0
+    pairs = {}
+    for chain in chains:
+        native = older[chain.to_version]
+        if isinstance(native, NativeVectors):
+            pairs[chain.to_version] = _pair(newest, native, cap)
+    rows = np.unique(np.concatenate([_EMPTY, *(_column(p.sample, ROW) for p in pairs.values())]))
+    vectors = newest.take(rows, progress)
+    entries = []
+    for chain in sorted(chains, key=lambda c: -c.to_version):
+        native = older[chain.to_version]
+        if not isinstance(native, NativeVectors):
+            entries.append(
+                VersionAlignment(chain.to_version, 0, Alignment(0), note=f"unknown: {native}")
+            )
+            continue
+        pair = pairs[chain.to_version]
+        mapped = chain.apply(vectors[np.searchsorted(rows, _column(pair.sample, ROW))])
+        target = _take_unordered(native, _column(pair.sample, _OLDER_ROW), progress)
+        unseen = None if holdout is None else holdout.contains(_keys(pair.sample, newest.keys))
+        entries.append(_compare(chain.to_version, pair.common, mapped, target, unseen))
+    return AlignmentReport(version, newest.entities, tuple(entries))
+
+
+@dataclass(frozen=True)
+class _Pair:
+    common: int
+    sample: pa.Table
+    """Join keys, row in the newer and row in the older source; ascending in the former."""
+
+
+def _pair(newest: NativeVectors, older: NativeVectors, cap: int) -> _Pair:
+    keys = list(newest.keys)
+    right = older.latest.rename_columns(
+        [_OLDER_ROW if name == ROW else name for name in older.latest.column_names]
+    )
+    joined = newest.latest.join(right, keys, join_type="inner").sort_by(ROW)
+    if joined.num_rows <= cap:
+        return _Pair(joined.num_rows, joined)
+    # One random priority per row of the newer source, so that all versions share their sample.
+    priority = np.random.default_rng(0).random(newest.rows)[_column(joined, ROW)]
+    chosen = np.sort(np.argpartition(priority, cap)[:cap])
+    return _Pair(joined.num_rows, joined.take(pa.array(chosen)))
+
+
+def _column(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
+    return np.asarray(table[name], np.int64)
+
+
+def _keys(table: pa.Table, names: Sequence[str]) -> list[object]:
+    columns = [table[name].to_pylist() for name in names]
+    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+
+def _take_unordered(
+    native: NativeVectors, rows: npt.NDArray[np.int64], progress: Progress | None
+) -> Matrix:
+    order = np.argsort(rows)
+    out = np.empty((len(rows), native.dim), np.float32)
+    out[order] = native.take(rows[order], progress)
+    return out
+
+
+def _compare(
+    version: int, common: int, mapped: Matrix, target: Matrix, held_out: Mask | None
+) -> VersionAlignment:
+    found = VersionAlignment(
+        version=version,
+        common=common,
+        on_all=_align(mapped, target),
+        on_held_out=None if held_out is None else _align(mapped[held_out], target[held_out]),
+    )
+    return replace(found, note=_note(found))
+
+
+def _note(found: VersionAlignment) -> str | None:
+    on, alignment = found.decisive
+    if not found.common:
+        return "unknown: the two versions share no entity."
+    if alignment.centred_error is None:
+        return (
+            f"unknown: version {found.version} has but one vector for all that were compared "
+            f"({on.replace('_', '-')} entities: {alignment.entities}), so any constant would do."
+        )
+    if found.on_held_out is None:
+        return "held-out alignment unknown: the artifact declares no holdout."
+    return None
+
+
+def _align(mapped: Matrix, target: Matrix) -> Alignment:
+    if not len(target):
+        return Alignment(0)
+    lengths = np.sqrt(_dots(mapped, mapped) * _dots(target, target))
+    dots = _dots(mapped, target)
+    cosines = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+    return Alignment(
+        len(target),
+        centred_error(mapped, target),
+        error_of_mean(target),
+        float(cosines.mean()),
+    )
+
+
+def _dots(a: Matrix, b: Matrix) -> npt.NDArray[np.float64]:
+    """Row by row <a_i, b_i>, summed in float64."""
+    dots: npt.NDArray[np.float64] = np.einsum("ij,ij->i", a, b, dtype=np.float64)
+    return dots

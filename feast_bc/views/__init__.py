@@ -1,0 +1,1 @@
+"""Version views: plain Feast feature views whose source knows the versions behind them."""

@@ -1,0 +1,303 @@
+"""The data source of a version view: native vectors of several versions and the chain to view j."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from feast import type_map
+from feast.data_source import DataSource
+from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
+from feast.repo_config import RepoConfig
+from feast.value_type import ValueType
+
+from feast_bc.catalog.data_source_json import source_from_json, source_to_json
+from feast_bc.catalog.versions import EmbeddingVersion
+from feast_bc.errors import CatalogError, ProviderError
+from feast_bc.rule import Activation, Digests, Member, Plan
+from feast_bc.transforms import BackwardTransform
+from feast_bc.transforms.artifact import SCHEMA_VERSION, TransformRef, check_schema
+from feast_bc.transforms.chain import load_chain
+from feast_bc.views.serving import MATERIALIZED, ON_READ, Serving, check_serving
+
+PROVIDER = "feast_bc.BackwardCompatibleProvider"
+
+
+class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
+    """What Feast stores in its registry for the view of embedding version j.
+
+    It holds no vectors and no code: the batch sources of all versions k >= j, when they are
+    active, and references to their transformations, all as JSON. The older versions stand beside
+    them, so that a vector that is pushed to one view finds its way to the others.
+
+    Args:
+        name: the view's name; also the data source's name in the registry.
+        embedding: the versioned embedding it belongs to.
+        members: versions j, j+1, ..., K, in that order.
+        older: versions 0, 1, ..., j-1, in that order.
+        ttl: the view's TTL; None for no limit.
+        serving: what stands in the online store, see `feast_bc.views.serving`.
+        timestamp_field: the name that rows pulled from this source use for their event timestamp.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        embedding: str,
+        members: Sequence[EmbeddingVersion],
+        older: Sequence[EmbeddingVersion] = (),
+        ttl: timedelta | None = None,
+        serving: Serving = MATERIALIZED,
+        timestamp_field: str = "event_timestamp",
+        description: str = "",
+        tags: dict[str, str] | None = None,
+        owner: str = "",
+    ) -> None:
+        super().__init__(
+            name=name,
+            timestamp_field=timestamp_field,
+            description=description,
+            tags=tags,
+            owner=owner,
+        )
+        self.embedding = embedding
+        self.members = tuple(members)
+        self.older = tuple(older)
+        self.ttl = ttl or None
+        self.serving = check_serving(serving)
+        self._chains: dict[int, BackwardTransform] = {}
+
+    @property
+    def version(self) -> int:
+        """j: the version that this source's vectors are compatible with."""
+        return self.members[0].version
+
+    @property
+    def dim(self) -> int:
+        """D_j."""
+        return self.members[0].dim
+
+    @cached_property
+    def native_size(self) -> int:
+        """How many bytes the native vectors of one entity take, all members' together."""
+        return sum(member.dim for member in self.members) * np.dtype(np.float32).itemsize
+
+    @property
+    def on_read(self) -> bool:
+        """Whether the online store holds native vectors only, transformed when they are read."""
+        return self.serving == ON_READ
+
+    @property
+    def newer_members(self) -> tuple[EmbeddingVersion, ...]:
+        """The versions k > j."""
+        return self.members[1:]
+
+    def member(self, version: int) -> EmbeddingVersion:
+        """Version k >= j."""
+        return self.members[version - self.version]
+
+    def chain_from(self, version: int) -> BackwardTransform:
+        """The folded transformation from `version` k > j to j, loaded and verified.
+
+        Raises:
+            ArtifactError, DirectionError, DimensionError, ChainGapError: the stored chain is not
+                what was published.
+        """
+        chain = self._chains.get(version)
+        if chain is None:
+            links = [m.transform for m in self.newer_members if m.version <= version]
+            chain = load_chain(tuple(link for link in reversed(links) if link is not None))
+            self._chains[version] = chain
+        return chain
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What the rule knows of the view."""
+        micros = None if self.ttl is None else self.ttl // timedelta(microseconds=1)
+        members = (Member(m.version, m.digest, m.activations) for m in self.members)
+        return Plan(tuple(members), micros)
+
+    @cached_property
+    def digests(self) -> Digests:
+        """Per version of the family the number that `feast_bc.rule.State` knows it by."""
+        return np.array([int(m.digest[:8], 16) for m in (*self.older, *self.members)], np.uint32)
+
+    def of_version(self, version: int) -> BackwardCompatibleSource:
+        """The source of another version's view of the same versioned embedding."""
+        versions = (*self.older, *self.members)
+        return BackwardCompatibleSource(
+            name=view_name(self.embedding, version),
+            embedding=self.embedding,
+            members=versions[version:],
+            older=versions[:version],
+            ttl=self.ttl,
+            serving=self.serving,
+            timestamp_field=self.timestamp_field,
+        )
+
+    def with_serving(self, serving: Serving) -> BackwardCompatibleSource:
+        """The same source with another serving."""
+        source = self.of_version(self.version)
+        source.serving = check_serving(serving)
+        return source
+
+    def native(self, version: int) -> BackwardCompatibleSource:
+        """A source with the native vectors of one version >= j and nothing else, at any age."""
+        return BackwardCompatibleSource(
+            name=native_name(self.embedding, version),
+            embedding=self.embedding,
+            members=[replace(self.member(version), activations=())],
+            older=(*self.older, *self.members[: version - self.version]),
+            timestamp_field=self.timestamp_field,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, BackwardCompatibleSource)
+            and super().__eq__(other)
+            and self._message() == other._message()
+        )
+
+    def __hash__(self) -> int:
+        return super().__hash__()  # type: ignore[no-any-return]
+
+    def source_type(self) -> DataSourceProto.SourceType.ValueType:
+        return DataSourceProto.CUSTOM_SOURCE
+
+    def _message(self) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "embedding": self.embedding,
+            "ttl_seconds": None if self.ttl is None else self.ttl.total_seconds(),
+            "serving": self.serving,
+            "members": [_member_to_json(member) for member in self.members],
+            "older": [_member_to_json(member) for member in self.older],
+        }
+
+    def _to_proto_impl(self) -> DataSourceProto:
+        proto = DataSourceProto(
+            name=self.name,
+            type=DataSourceProto.CUSTOM_SOURCE,
+            data_source_class_type=f"{type(self).__module__}.{type(self).__name__}",
+            timestamp_field=self.timestamp_field,
+            description=self.description,
+            tags=self.tags,
+            owner=self.owner,
+        )
+        proto.custom_options.configuration = json.dumps(self._message()).encode()
+        return proto
+
+    @staticmethod
+    def from_proto(data_source: DataSourceProto) -> BackwardCompatibleSource:
+        of = f"data source {data_source.name!r} in the Feast registry"
+        try:
+            plan = json.loads(data_source.custom_options.configuration)
+            check_schema(plan["schema_version"], of=of)
+            ttl = plan["ttl_seconds"]
+            return BackwardCompatibleSource(
+                name=data_source.name,
+                embedding=plan["embedding"],
+                members=[_member_from_json(member, of=of) for member in plan["members"]],
+                older=[_member_from_json(member, of=of) for member in plan.get("older", ())],
+                ttl=None if ttl is None else timedelta(seconds=ttl),
+                serving=plan.get("serving", MATERIALIZED),
+                timestamp_field=data_source.timestamp_field,
+                description=data_source.description,
+                tags=dict(data_source.tags),
+                owner=data_source.owner,
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise CatalogError(
+                f"{of} is malformed ({type(error).__name__}: {error}). Run `feast apply` again."
+            ) from error
+
+    def validate(self, config: RepoConfig) -> None:
+        """Check that the store can serve this source; Feast calls it on `feast apply`.
+
+        Raises:
+            ProviderError: `feature_store.yaml` names another provider.
+            FeastBCError: the chain, or a file of it, is not what was published.
+        """
+        if config.provider != PROVIDER:
+            raise ProviderError(
+                f"Feature view {self.name!r} belongs to the versioned embedding "
+                f"{self.embedding!r}, but feature_store.yaml says `provider: {config.provider}`. "
+                f"Set `provider: {PROVIDER}` there and apply again."
+            )
+        for member in self.members:
+            member.source.validate(config)
+        for member in self.newer_members:
+            self.chain_from(member.version)
+
+    @staticmethod
+    def source_datatype_to_feast_value_type() -> Callable[[str], ValueType]:
+        return type_map.pa_to_feast_value_type  # type: ignore[no-any-return]
+
+    def get_table_column_names_and_types(self, config: RepoConfig) -> Iterable[tuple[str, str]]:
+        """Columns of version j's own batch source; Feast infers the join keys' types from them."""
+        return self.members[0].source.get_table_column_names_and_types(config)  # type: ignore[no-any-return]
+
+    def get_table_query_string(self) -> str:
+        raise ProviderError(
+            f"{self.name!r} is a version view: no single table holds its vectors. It is read "
+            f"through `provider: {PROVIDER}` in feature_store.yaml."
+        )
+
+
+def view_name(embedding: str, version: int) -> str:
+    """What the feature view of a version is called."""
+    return f"{embedding}_v{version}"
+
+
+def native_name(embedding: str, version: int) -> str:
+    """Under which name the native vectors of a version stand in the online store."""
+    return f"{view_name(embedding, version)}_native"
+
+
+def state_name(embedding: str, serving: Serving) -> str:
+    """Under which name the states of a versioned embedding's entities stand in the online store.
+
+    Each serving has its own: the two may stand beside one another.
+    """
+    return f"{embedding}_state" if serving == MATERIALIZED else f"{embedding}_native_state"
+
+
+def _member_to_json(member: EmbeddingVersion) -> dict[str, Any]:
+    return {
+        "version": member.version,
+        "dim": member.dim,
+        "feature": member.feature,
+        "source": source_to_json(member.source),
+        "transform": None if member.transform is None else vars(member.transform),
+        "activations": [
+            {name: instant and instant.isoformat() for name, instant in vars(activation).items()}
+            for activation in member.activations
+        ],
+        "retired": member.retired,
+        "manifest_sha256": member.manifest_sha256,
+    }
+
+
+def _member_from_json(message: dict[str, Any], *, of: str) -> EmbeddingVersion:
+    transform = message["transform"]
+    return EmbeddingVersion(
+        version=message["version"],
+        dim=message["dim"],
+        feature=message["feature"],
+        source=source_from_json(message["source"], of=of),
+        transform=None if transform is None else TransformRef(**transform),
+        activations=tuple(
+            Activation(
+                **{name: text and datetime.fromisoformat(text) for name, text in pair.items()}
+            )
+            for pair in message["activations"]
+        ),
+        retired=message.get("retired", False),
+        manifest_sha256=message.get("manifest_sha256", ""),
+    )

@@ -1,0 +1,196 @@
+"""A versioned embedding: one plain Feast feature view per embedding version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from feast import Entity, FeatureView, Field, PushSource
+from feast.types import Array, Float32, from_value_type
+from feast.value_type import ValueType
+
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.catalog.versions import EmbeddingVersion, check_versions
+from feast_bc.errors import ProviderError, UnknownVersionError
+from feast_bc.views.serving import MATERIALIZED, ON_READ, Serving, check_serving
+from feast_bc.views.source import BackwardCompatibleSource, view_name
+
+
+class VersionedEmbedding:
+    """A family of feature views `<name>_v0`, `<name>_v1`, ..., one per version.
+
+    Args:
+        name: the embedding's name, e.g. `user_embedding`.
+        versions: versions 0, 1, ..., K, as `EmbeddingCatalog.versions` returns them. Retired
+            ones stay in the list: they are links of the chain, only their view is gone.
+        entities: the Feast entities that the vectors belong to.
+        feature: the name of the one feature of each view.
+        ttl: Feast's time to live, for all views of the family; None for no limit.
+        online: whether the views are materialized.
+        serving: "materialized" to keep every view's values in the online store, where any Feast
+            reader finds them; "on_read" to keep native vectors only and transform them when they
+            are read, through `BackwardCompatibleProvider`.
+        push: whether each view also gets a Feast push source `<view>_push`, so that
+            `store.push("user_embedding_v1_push", rows)` writes native vectors of version 1.
+        tags, owner, description: as on `feast.FeatureView`.
+        vector_index: whether the online store should index the vectors for similarity search.
+        vector_search_metric: its metric ("cosine", "L2", "inner_product", ...).
+
+    Raises:
+        CatalogError: there is no such serving.
+        ProviderError: a vector index on views that are served on read.
+        ChainGapError, DirectionError, DimensionError: the versions form no chain.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        versions: Sequence[EmbeddingVersion],
+        entities: Sequence[Entity],
+        feature: str = "embedding",
+        ttl: timedelta | None = None,
+        online: bool = True,
+        serving: Serving = MATERIALIZED,
+        push: bool = False,
+        tags: dict[str, str] | None = None,
+        owner: str = "",
+        description: str = "",
+        vector_index: bool = False,
+        vector_search_metric: str | None = None,
+    ) -> None:
+        if not versions:
+            raise UnknownVersionError(
+                f"{name} has no versions; publish version 0 with `feast-bc publish {name} 0 ...`."
+            )
+        check_versions(name, versions)
+        if check_serving(serving) == ON_READ and vector_index:
+            raise ProviderError(
+                f"{name}: vector_index needs the views' values in the online store, which "
+                f"serving={ON_READ!r} does not keep. Use serving={MATERIALIZED!r}."
+            )
+        self.name = name
+        self.versions = tuple(versions)
+        self.entities = list(entities)
+        self.feature = feature
+        self.ttl = ttl
+        self.online = online
+        self.serving = serving
+        self.push = push
+        self.tags = tags or {}
+        self.owner = owner
+        self.description = description
+        self.vector_index = vector_index
+        self.vector_search_metric = vector_search_metric
+        self._views = {v.version: self._feature_view(v) for v in self.versions if not v.retired}
+
+    @classmethod
+    def from_catalog(
+        cls, catalog: EmbeddingCatalog, name: str, *, entities: Sequence[Entity], **options: Any
+    ) -> VersionedEmbedding:
+        """The versioned embedding with all versions that stand in `catalog`.
+
+        Args:
+            catalog: where the versions were published.
+            name, entities: as on the constructor.
+            options: every other argument of the constructor.
+
+        Raises:
+            UnknownVersionError: the catalog has no such embedding.
+            CatalogError: the catalog cannot be read.
+        """
+        return cls(name, versions=catalog.versions(name), entities=entities, **options)
+
+    def view(self, version: int) -> FeatureView:
+        """The feature view of one version.
+
+        Raises:
+            UnknownVersionError: never published, or retired.
+        """
+        try:
+            return self._views[version]
+        except KeyError:
+            fate = "is retired" if version < len(self.versions) and version >= 0 else "is unknown"
+            offered = ", ".join(map(str, self._views)) or "none"
+            raise UnknownVersionError(
+                f"{self.name} version {version} {fate}; offered versions: {offered}. Pin the "
+                "consumer to one of those."
+            ) from None
+
+    def feature_views(self) -> dict[str, FeatureView]:
+        """All views by name, oldest first.
+
+        `feast apply` finds only module-level objects, so a definitions file says
+        `globals().update(embedding.feature_views())`.
+        """
+        return {view.name: view for view in self._views.values()}
+
+    def _feature_view(self, version: EmbeddingVersion) -> FeatureView:
+        name = view_name(self.name, version.version)
+        members = self.versions[version.version :]
+        tags = {
+            **self.tags,
+            "feast_bc.embedding": self.name,
+            "feast_bc.version": str(version.version),
+            "feast_bc.dim": str(version.dim),
+            "feast_bc.lineage": _lineage(members),
+            "feast_bc.serving": self.serving,
+        }
+        join_keys = [
+            Field(name=entity.join_key, dtype=from_value_type(entity.value_type))
+            for entity in self.entities
+            if entity.value_type != ValueType.UNKNOWN
+        ]
+        vector = Field(
+            name=self.feature,
+            dtype=Array(Float32),
+            vector_index=self.vector_index,
+            vector_length=version.dim,
+            vector_search_metric=self.vector_search_metric,
+        )
+        source = BackwardCompatibleSource(
+            name=name,
+            embedding=self.name,
+            members=members,
+            older=self.versions[: version.version],
+            ttl=self.ttl,
+            serving=self.serving,
+            tags=tags,
+            owner=self.owner,
+        )
+        return FeatureView(
+            name=name,
+            entities=self.entities,
+            schema=[*join_keys, vector],
+            ttl=self.ttl or timedelta(0),
+            online=self.online,
+            tags=tags,
+            owner=self.owner,
+            description=self.description or _describe(self.name, members),
+            source=PushSource(name=f"{name}_push", batch_source=source) if self.push else source,
+        )
+
+
+def _describe(name: str, members: Sequence[EmbeddingVersion]) -> str:
+    """A sentence for people who meet the view in the registry or the UI."""
+    own = members[0]
+    sentence = f"{name} version {own.version}, {own.dim} dimensions"
+    if len(members) == 1:
+        return sentence + ": native vectors of the newest version."
+    return sentence + f", kept compatible with versions up to {members[-1].version}."
+
+
+def _lineage(members: Sequence[EmbeddingVersion]) -> str:
+    """Which versions' vectors the view may hold, by which hops, newest first."""
+    parts = []
+    for member in reversed(members):
+        hops = " -> ".join(f"v{v}" for v in range(member.version, members[0].version - 1, -1))
+        intervals = [
+            f"from {a.active_from.isoformat()}"
+            + (f" until {a.active_until.isoformat()}" if a.active_until else "")
+            for a in member.activations
+        ]
+        when = "always" if member is members[0] else ", ".join(intervals) or "not active"
+        parts.append(f"{hops} ({when})")
+    return "; ".join(parts)
