@@ -24,7 +24,8 @@ What is promised online, served materialized:
 - A pushed row that is newer than the native rows of its version that a run knows may outlive the
   run, or not. One of the same instant as a native row may stay until a run looks at that row. A
   row pushed to both stores is a late native row for the runs that follow.
-- A materialization may leave the value of an entity of which it never saw a native row.
+- A materialization may leave the value of an entity of which it never saw a native row. One that
+  does not look at all rows looks at versions that count at its end only.
 
 What is promised online, served on read:
 - A read at an instant r equals the rule at r, under the plan that the view was last applied with,

@@ -212,6 +212,7 @@ class Online:
     ) -> dict[int, Possible]:
         """What a run may write for each entity."""
         values: dict[int, Possible] = {}
+        read = [k for k in plan["active"] if sight.whole or serves(plan, k, end)]
         for entity in self.entities:
             standing: dict[int, Possible] = {}
             for k in plan["active"]:
@@ -219,7 +220,7 @@ class Online:
                 pushed = {row for row in known if row and row.pushed and sight.outlives(row)}
                 standing[k] = {sight.sure(k, entity)} | sight.late(k, entity) | pushed
             values[entity] = _winners(plan, standing, end)
-            if entity not in sight.entities:
+            if not sight.knows(entity, read):
                 values[entity] |= before.get(entity, set())
         return values
 

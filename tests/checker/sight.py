@@ -16,9 +16,6 @@ class Sight:
         seen: the numbers of those that it, or a run before it, saw for sure.
         start: from which instant on it looked at them; None if it looked at all.
         end: where it ended; later rows do not count.
-
-    Attributes:
-        entities: all entities of which a native row was ever seen.
     """
 
     def __init__(
@@ -26,7 +23,7 @@ class Sight:
     ) -> None:
         self._start = start
         self._seen = seen
-        self.entities = {row.entity for row in rows if row.number in seen}
+        self._entities = {(row.version, row.entity) for row in rows if row.number in seen}
         self._rows: dict[tuple[int, int], list[Row]] = defaultdict(list)
         for row in rows:
             if row.at <= end:
@@ -37,6 +34,10 @@ class Sight:
     def whole(self) -> bool:
         """Whether it looked at all rows."""
         return self._start is None
+
+    def knows(self, entity: int, versions: Collection[int]) -> bool:
+        """Whether a native row of an entity was ever seen in one of some versions."""
+        return any((version, entity) in self._entities for version in versions)
 
     def sure(self, version: int, entity: int) -> Row | None:
         """The newest row of a version that is known for sure."""
