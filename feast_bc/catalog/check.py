@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from feast_bc.catalog.event_log import EventLog, fold
 from feast_bc.catalog.files import CatalogFiles
-from feast_bc.catalog.manifest import Manifest, manifest_path
+from feast_bc.catalog.manifest import Manifest, version_path
 from feast_bc.errors import ArtifactError, CatalogError, ChainGapError, FeastBCError
 from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.transforms.artifact import digest, loads
@@ -72,7 +72,7 @@ class _Inspection:
             self.checks.append(Check(subject))
 
     def _has_manifest(self, version: int) -> bool:
-        folder, _, name = manifest_path(self.embedding, version).rpartition("/")
+        folder, _, name = version_path(self.embedding, version).rpartition("/")
         return name in self.files.list(folder)
 
     def _manifest(self, version: int, parent: str | None) -> tuple[Manifest | None, str | None]:
@@ -80,7 +80,7 @@ class _Inspection:
         read: list[tuple[Manifest, str]] = []
 
         def look() -> None:
-            path = manifest_path(self.embedding, version)
+            path = version_path(self.embedding, version)
             data, uri = self.files.read(path), self.files.uri(path)
             manifest = Manifest.loads(data, of=uri)
             read.append((manifest, digest(data)))
@@ -105,7 +105,7 @@ class _Inspection:
             entry = manifest.transform
             if entry is None:
                 raise ChainGapError(f"version {manifest.version} names no transformation.")
-            path = f"{self.embedding}/v{manifest.version}/{entry.file}"
+            path = version_path(self.embedding, manifest.version, entry.file)
             uri = self.files.uri(path)
             found = loads(self.files.read(path), sha256=entry.sha256, of=uri)
             promised = (entry.from_version, entry.to_version, entry.from_dim, entry.to_dim)

@@ -25,7 +25,7 @@ from feast_bc.catalog.check import Check, check_embedding
 from feast_bc.catalog.event_log import ACTIVATE, RETIRE, ROLLBACK, Event, EventLog, State, fold
 from feast_bc.catalog.files import CatalogFiles
 from feast_bc.catalog.link import check_link
-from feast_bc.catalog.manifest import Manifest, TransformEntry, check_name, manifest_path
+from feast_bc.catalog.manifest import Manifest, TransformEntry, check_name, version_path
 from feast_bc.catalog.published_version import PublishedVersion, pick
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.errors import (
@@ -183,8 +183,8 @@ class EmbeddingCatalog:
             return CatalogChange(_same(manifest, known[version]), changed=False)
         content = manifest.dumps()
         if manifest.transform is not None:
-            self._files.put(f"{embedding}/v{version}/{manifest.transform.file}", data)
-        path = manifest_path(embedding, version)
+            self._files.put(version_path(embedding, version, manifest.transform.file), data)
+        path = version_path(embedding, version)
         try:
             self._files.create(path, content)
         except FileExistsError:
@@ -334,18 +334,18 @@ class EmbeddingCatalog:
         manifests: dict[int, bytes] = {}
         for k in self._folders(embedding):
             with suppress(FileNotFoundError):
-                manifests[k] = self._files.read(manifest_path(embedding, k))
+                manifests[k] = self._files.read(version_path(embedding, k))
         for expected, found in enumerate(manifests):
             if found != expected:
                 raise ChainGapError(
-                    f"{self._files.uri(manifest_path(embedding, expected))} is missing, but "
+                    f"{self._files.uri(version_path(embedding, expected))} is missing, but "
                     f"version {found} is there. Restore the file; versions form a chain."
                 )
         return [self._published(data, embedding, k) for k, data in manifests.items()]
 
     def _published(self, data: bytes, embedding: str, version: int) -> PublishedVersion:
         """What the bytes of a manifest say, without its history."""
-        manifest = Manifest.loads(data, of=self._files.uri(manifest_path(embedding, version)))
+        manifest = Manifest.loads(data, of=self._files.uri(version_path(embedding, version)))
         return PublishedVersion(manifest, digest(data), self._reference(manifest))
 
     def _reference(self, manifest: Manifest) -> TransformRef | None:
@@ -353,7 +353,7 @@ class EmbeddingCatalog:
         if entry is None:
             return None
         return TransformRef(
-            uri=self._files.uri(f"{manifest.embedding}/v{manifest.version}/{entry.file}"),
+            uri=self._files.uri(version_path(manifest.embedding, manifest.version, entry.file)),
             sha256=entry.sha256,
             from_version=entry.from_version,
             to_version=entry.to_version,

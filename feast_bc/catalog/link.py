@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from feast_bc.catalog.manifest import Manifest
-from feast_bc.errors import CatalogError, ChainGapError, DimensionError, DirectionError
+from feast_bc.errors import CatalogError, ChainGapError, DirectionError
 from feast_bc.transforms import BackwardTransform
+from feast_bc.transforms.hop import check_hop
 
 
 def check_link(
@@ -44,15 +45,4 @@ def check_link(
     if version > len(older):
         newest = f"version {len(older) - 1} is the newest" if older else "nothing is published"
         raise ChainGapError(f"{of}: {newest}; publish version {len(older)} first.")
-    if transform is None:
-        raise ChainGapError(f"{of} needs its backward transformation {version} -> {version - 1}.")
-    if (transform.from_version, transform.to_version) != (version, version - 1):
-        raise DirectionError(
-            f"{of}: expected a transformation {version} -> {version - 1}, got {transform!r}."
-        )
-    below = older[version - 1]
-    if (transform.from_dim, transform.to_dim) != (dim, below.dim):
-        raise DimensionError(
-            f"{of}: expected a transformation of dimensions {dim} -> {below.dim} (version "
-            f"{below.version}), got {transform!r}."
-        )
+    check_hop(transform, of=of, version=version, dim=dim, below=older[version - 1].dim)

@@ -191,6 +191,6 @@ def _identity(manifest: Manifest) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if name not in _NOT_IDENTITY}
 
 
-def manifest_path(embedding: str, version: int) -> str:
-    """Where the manifest of a version stands below the catalog's root."""
-    return f"{embedding}/v{version}/{MANIFEST_FILE}"
+def version_path(embedding: str, version: int, file: str = MANIFEST_FILE) -> str:
+    """Where a file of a version stands below the catalog's root; its manifest by default."""
+    return f"{embedding}/v{version}/{file}"

@@ -11,9 +11,10 @@ from itertools import pairwise
 from feast.data_source import DataSource
 
 from feast_bc.catalog.data_source_json import source_to_json
-from feast_bc.errors import ChainGapError, DimensionError, DirectionError
+from feast_bc.errors import ChainGapError
 from feast_bc.rule import Activation
 from feast_bc.transforms.artifact import TransformRef, digest
+from feast_bc.transforms.hop import check_hop
 
 
 @dataclass(frozen=True)
@@ -70,20 +71,5 @@ def check_versions(embedding: str, versions: Sequence[EmbeddingVersion]) -> None
                 f"versions must be 0, 1, 2, ... without gaps. Publish version {expected}."
             )
     for older, member in pairwise(versions):
-        link = member.transform
-        k = member.version
-        if link is None:
-            raise ChainGapError(
-                f"{embedding} version {k} has no backward transformation {k} -> {k - 1}; publish "
-                "it with one."
-            )
-        if (link.from_version, link.to_version) != (k, k - 1):
-            raise DirectionError(
-                f"{embedding} version {k}: expected a transformation {k} -> {k - 1}, found "
-                f"{link.from_version} -> {link.to_version} ({link.uri})."
-            )
-        if (link.from_dim, link.to_dim) != (member.dim, older.dim):
-            raise DimensionError(
-                f"{embedding} version {k}: expected a transformation of dimensions {member.dim} "
-                f"-> {older.dim}, found {link.from_dim} -> {link.to_dim} ({link.uri})."
-            )
+        of = f"{embedding} version {member.version}"
+        check_hop(member.transform, of=of, version=member.version, dim=member.dim, below=older.dim)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from feast_bc.columns.arrays import RowNumbers
+from feast_bc.columns.arrays import Instants, RowNumbers
 
 
 def align(keys: Sequence[pa.Table]) -> tuple[pa.Table, list[RowNumbers]]:
@@ -37,6 +37,23 @@ def align(keys: Sequence[pa.Table]) -> tuple[pa.Table, list[RowNumbers]]:
         rows.append(row)
         start += len(table)
     return everything.take(pa.array(first)), rows
+
+
+def newest_rows(keys: pa.Table, *instants: Instants) -> RowNumbers:
+    """Per key the row with the newest instant; of equal ones the later row.
+
+    Args:
+        keys: `n` rows.
+        instants: each of shape `(n,)`; the first decides, a further one where it is equal.
+
+    Returns:
+        int64, ascending: one row per distinct key.
+    """
+    codes = key_codes(keys)
+    order = np.lexsort((np.arange(len(codes)), *reversed(instants), codes))
+    codes = codes[order]
+    last = np.append(codes[1:] != codes[:-1], True) if len(codes) else np.zeros(0, bool)
+    return np.sort(order[last])
 
 
 def key_codes(keys: pa.Table) -> RowNumbers:

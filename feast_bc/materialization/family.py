@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -20,11 +19,11 @@ from feast.infra.common.materialization_job import MaterializationTask
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.align import align
-from feast_bc.columns.arrays import Mask, Matrix, RowNumbers
+from feast_bc.columns.arrays import Matrix, RowNumbers
 from feast_bc.columns.instants import to_datetime, to_micros
 from feast_bc.errors import FeastBCError, MaterializationError
 from feast_bc.materialization.native_matrix import native_matrix, sample
-from feast_bc.materialization.states import FamilyStates, expired_values
+from feast_bc.materialization.states import FamilyStates, overdue_values
 from feast_bc.materialization.target import Target, content, reused_number, targets_of
 from feast_bc.materialization.view_changes import ViewChanges
 from feast_bc.native.latest_rows import LatestRows
@@ -34,7 +33,7 @@ from feast_bc.online.reading import Column
 from feast_bc.online.writer import OnlineWriter, ViewValues
 from feast_bc.online.written_views import WrittenViews
 from feast_bc.rule import NONE, NOTHING, Rows, State, Winners, Written, news_since
-from feast_bc.views.changes import changes, rows_at
+from feast_bc.views.changes import Changes, changes, rows_at
 from feast_bc.views.source import BackwardCompatibleSource
 from feast_bc.views.stored_views import state_view
 
@@ -181,16 +180,13 @@ class FamilyMaterialization:
         }
         since = {version: self._news_since(version, targets) for version in rows}
         states = FamilyStates(rows, self._until, since)
+        found = {target.name: self._changes(target, rows) for target in targets}
         try:
-            expired = self._expired(keys)
+            self._add_overdue(keys, targets, found)
         except Exception as error:  # stores raise whatever their driver raises
             self._unrecorded("Nothing was written", error)
             return
-        views = [
-            view
-            for target in targets
-            if (view := self._view(target, rows, expired.get(target.name)))
-        ]
+        views = [view for target in targets if (view := self._view(target, found[target.name]))]
         self._last = states.last_givers(list(rows), views)
         progress = start_progress(sum(int(view.changes.changed.sum()) for view in views))
         try:
@@ -242,33 +238,33 @@ class FamilyMaterialization:
         end = to_datetime(self._horizon)
         return [self._read(member, end).keys for member in natives]
 
-    def _expired(self, keys: pa.Table) -> dict[str, Mask]:
-        """Per view with a TTL that is not written whole: which stored values have expired."""
-        found = {
-            target.name: (target.plan, np.zeros(len(keys), bool))
-            for target in self._alive()
-            if target.since is not None and target.plan.ttl is not None
-        }
-        for start in range(0, len(keys) if found else 0, _ROWS_PER_BATCH):
-            part = keys.slice(start, _ROWS_PER_BATCH)
-            state = decode_states(self._family, self._read_states(part))
-            for plan, mask in found.values():
-                mask[start : start + len(part)] = expired_values(state, plan, self._until)
-        return {name: mask for name, (_, mask) in found.items()}
+    def _changes(self, target: Target, rows: Mapping[int, Rows]) -> Changes:
+        known = {member.version: rows[member.version] for member in target.members(self._until)}
+        return changes(target.plan, known, target.since, self._until)
 
-    def _view(
-        self, target: Target, rows: Mapping[int, Rows], expired: Mask | None
-    ) -> ViewChanges | None:
-        members = target.members(self._until)
+    def _add_overdue(
+        self, keys: pa.Table, targets: Sequence[Target], found: Mapping[str, Changes]
+    ) -> None:
+        """Count as changed what only the states tell of, in views that are not written whole."""
+        partly = [target for target in targets if target.since is not None]
+        asked = [
+            found[target.name].touched & ~found[target.name].changed
+            if target.plan.ttl is None
+            else np.ones(len(keys), bool)
+            for target in partly
+        ]
+        rows = np.flatnonzero(np.logical_or.reduce(asked)) if partly else np.empty(0, np.int64)
+        for start in range(0, len(rows), _ROWS_PER_BATCH):
+            part = rows[start : start + _ROWS_PER_BATCH]
+            state = decode_states(self._family, self._read_states(keys.take(pa.array(part))))
+            for target in partly:
+                known = found[target.name]
+                known.changed[part] |= overdue_values(
+                    state, target.plan, self._until, known.winner[part], known.touched[part]
+                )
+
+    def _view(self, target: Target, found: Changes) -> ViewChanges | None:
         source = target.source
-        found = changes(
-            target.plan,
-            {member.version: rows[member.version] for member in members},
-            target.since,
-            self._until,
-        )
-        if expired is not None:
-            found = replace(found, changed=found.changed | expired)
         winning = set(np.unique(found.winner[found.changed]).tolist())
         try:
             chains = {

@@ -131,13 +131,23 @@ class FamilyStates:
         return spared
 
 
-def expired_values(state: State, plan: Plan, at: int) -> Mask:
-    """Shape `(n,)`: whose stored value in a view is that of a row beyond the TTL.
+def overdue_values(state: State, plan: Plan, at: int, winner: Winners, touched: Mask) -> Mask:
+    """Shape `(n,)`: whose stored value in a view is not the winner's, as only the states tell.
 
-    The batch sources do not tell it of rows that were pushed, or passed over by late ones.
+    It comes from a row beyond the TTL: the batch sources do not tell of rows that were pushed. Or
+    a row arrived, and the value does not come from the winning version: that version's own row
+    came late, with an instant before the window.
+
+    Args:
+        state: what the online store knows of `n` entities.
+        plan: the view's plan.
+        at: the end of the window.
+        winner: shape `(n,)`, the winners at that instant.
+        touched: shape `(n,)`, who got a row in the window.
     """
-    expired = np.zeros(len(state.entries), bool)
-    for version in plan.counting(at):
-        gave = state.giver(plan.version) == version
-        expired |= gave & ~plan.usable(state.rows(version), at)
-    return expired
+    gave = state.giver(plan.version)
+    overdue: Mask = touched & (gave != winner)
+    if plan.ttl is not None:
+        for version in plan.counting(at):
+            overdue |= (gave == version) & ~plan.usable(state.rows(version), at)
+    return overdue

@@ -9,7 +9,6 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
-from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_utils import get_offline_store_from_config
@@ -17,6 +16,7 @@ from feast.repo_config import RepoConfig
 from fsspec.core import url_to_fs
 
 from feast_bc.errors import InvalidVectorsError
+from feast_bc.native.batch_source import column_in, is_parquet
 from feast_bc.native.parquet_nulls import may_hold_nulls
 
 _BATCH_ROWS = 16_384
@@ -49,11 +49,7 @@ class SourceBatches:
         self._feature = feature
         self._join_keys = join_keys
         self._config = config
-        # Feast maps column names of the source to names in feature views.
-        self._column_of = {name: column for column, name in source.field_mapping.items()}
-        self._parquet = isinstance(source, FileSource) and (
-            source.file_format is None or isinstance(source.file_format, ParquetFormat)
-        )
+        self._parquet = is_parquet(source)
 
     def columns(self) -> list[str]:
         """Names of all columns, after the field mapping.
@@ -80,7 +76,7 @@ class SourceBatches:
         """Whether a list column may hold nulls, as far as can be said without reading it."""
         if not self._parquet:
             return True
-        column = self._column_of.get(name, name)
+        column = column_in(self._source, name)
         with self._reading():
             fragments = self._dataset.get_fragments()
             return any(may_hold_nulls(fragment.metadata, column) for fragment in fragments)
@@ -95,7 +91,7 @@ class SourceBatches:
         Raises:
             InvalidVectorsError: the source cannot be read.
         """
-        columns = [self._column_of.get(name, name) for name in names]
+        columns = [column_in(self._source, name) for name in names]
         with self._reading():
             if self._parquet:
                 yield from self._dataset.to_batches(
@@ -128,10 +124,10 @@ class SourceBatches:
         job = get_offline_store_from_config(config.offline_store).pull_all_from_table_or_query(
             config=config,
             data_source=source,
-            join_key_columns=[self._column_of.get(key, key) for key in self._join_keys],
-            feature_name_columns=[self._column_of.get(self._feature, self._feature)],
-            timestamp_field=self._column_of.get(source.timestamp_field, source.timestamp_field),
-            created_timestamp_column=self._column_of.get(created, created) or None,
+            join_key_columns=[column_in(source, key) for key in self._join_keys],
+            feature_name_columns=[column_in(source, self._feature)],
+            timestamp_field=column_in(source, source.timestamp_field),
+            created_timestamp_column=column_in(source, created) or None,
         )
         table = job.to_arrow()
         for i, field in enumerate(table.schema):

@@ -10,16 +10,17 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import pyarrow as pa
 from feast.data_source import DataSource
-from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
 from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.repo_config import RepoConfig
 
-from feast_bc.columns.align import key_codes
+from feast_bc.columns.align import newest_rows
 from feast_bc.columns.arrays import Instants, Mask, RowNumbers
 from feast_bc.columns.instants import to_micros
 from feast_bc.columns.timestamps import to_instants
 from feast_bc.errors import InvalidVectorsError
+from feast_bc.feast_internals import DUCKDB, is_a
+from feast_bc.native.batch_source import is_parquet
 from feast_bc.native.batches import SourceBatches
 
 VECTOR = "__feast_bc_vector"
@@ -122,7 +123,9 @@ class StreamedRows:
         created_at = to_instants(table[created]) if created else instants
         in_window = np.asarray(table[source.timestamp_field].is_valid())
         in_window &= instants <= to_micros(end)
-        self._rows = _latest(table.select(join_keys), instants, created_at, in_window)
+        rows = np.flatnonzero(in_window)
+        keys = table.select(join_keys).take(pa.array(rows))
+        self._rows = rows[newest_rows(keys, instants[rows], created_at[rows])]
         self.keys = table.select(join_keys).take(pa.array(self._rows))
         self.instants = instants[self._rows]
         self.has_vector: Mask = np.asarray(table[VECTOR])[self._rows]
@@ -189,25 +192,14 @@ def latest_rows(
 
 def _streams(store: OfflineStore, source: DataSource, config: RepoConfig) -> bool:
     """Whether reading the parquet file ourselves gives what the store would: DuckDB, one file."""
-    if not isinstance(store, DuckDBOfflineStore) or not isinstance(source, FileSource):
+    if not is_a(store, DUCKDB) or not is_parquet(source):
         return False
     path = Path(source.path)
     return (
-        path.suffix == ".parquet"
-        and path.is_file()
+        path.is_file()
         # DuckDB takes relative paths from the working directory, Feast from the repo.
         and path.samefile(FileSource.get_uri_for_file_path(config.repo_path, source.path))
     )
-
-
-def _latest(keys: pa.Table, instants: Instants, created: Instants, in_window: Mask) -> RowNumbers:
-    """Per entity the row with the newest timestamp, then the newest creation, in row order."""
-    rows = np.flatnonzero(in_window)
-    codes = key_codes(keys)[rows]
-    order = np.lexsort((rows, created[rows], instants[rows], codes))
-    codes = codes[order]
-    last = np.append(codes[1:] != codes[:-1], True) if len(codes) else np.zeros(0, bool)
-    return np.sort(rows[order[last]])
 
 
 def _true(count: int) -> pa.Array:

@@ -14,13 +14,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.infra.offline_stores.file_source import FileSource
 
 from feast_bc.columns.arrays import Matrix, RowNumbers
 from feast_bc.columns.vectors import to_matrix
 from feast_bc.errors import ProviderError
+from feast_bc.native.batch_source import column_in, is_parquet
 from feast_bc.native.joined_rows import NO_ROW
 from feast_bc.native.parquet_nulls import may_hold_nulls
 
@@ -52,9 +52,7 @@ class ParquetRows:
         self._source = source
         self._dim = dim
         self._of = of
-        # Feast maps column names of the source to names in feature views.
-        self._column_of = {name: column for column, name in source.field_mapping.items()}
-        self._vector = self._column_of.get(feature, feature)
+        self._vector = column_in(source, feature)
         self._files = files(connection, source)
         self._state = self._stat()
 
@@ -80,11 +78,11 @@ class ParquetRows:
         Returns:
             Shape `(len(entities),)`; NO_ROW where there is no row, or its vector is null.
         """
-        raw = self._column_of
-        created = self._source.created_timestamp_column
-        stamp = self._source.timestamp_field
-        native = {f"k{i}": _quoted(raw.get(key, key)) for i, key in enumerate(keys)}
-        native["at"] = f"CAST({_quoted(raw.get(stamp, stamp))} AS TIMESTAMPTZ)"
+        source = self._source
+        created = source.created_timestamp_column
+        native = {f"k{i}": _quoted(column_in(source, key)) for i, key in enumerate(keys)}
+        stamp = _quoted(column_in(source, source.timestamp_field))
+        native["at"] = f"CAST({stamp} AS TIMESTAMPTZ)"
         where = [f"native.k{i} = entity.k{i}" for i in range(len(keys))]
         where.append('native."at" <= entity."at"')
         order = 'native."at"'
@@ -92,7 +90,7 @@ class ParquetRows:
             micros = ttl // timedelta(microseconds=1)
             where.append(f'native."at" + to_microseconds({micros}) >= entity."at"')
         if created:
-            native["created"] = f"CAST({_quoted(raw.get(created, created))} AS TIMESTAMPTZ)"
+            native["created"] = f"CAST({_quoted(column_in(source, created))} AS TIMESTAMPTZ)"
             order = f"({order}, coalesce(native.created, '-infinity'::TIMESTAMPTZ))"
             if filter_by_created_timestamp:
                 where.append('native.created <= entity."at"')
@@ -182,12 +180,7 @@ def files(connection: duckdb.DuckDBPyConnection, source: DataSource) -> list[str
 
     Empty for a source of another kind, and for one on remote storage.
     """
-    if not isinstance(source, FileSource) or "://" in source.path:
-        return []
-    if source.file_format is None:
-        if not source.path.endswith(".parquet"):
-            return []
-    elif not isinstance(source.file_format, ParquetFormat):
+    if not is_parquet(source) or "://" in source.path:
         return []
     found = connection.execute("SELECT file FROM glob($path)", {"path": source.path}).fetchall()
     return [file for (file,) in found]

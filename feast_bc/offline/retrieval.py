@@ -15,15 +15,16 @@ import pyarrow as pa
 from feast import FeatureView
 from feast.errors import FeastEntityDFMissingColumnsError
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
-from feast.utils import _parse_feature_ref
 
 from feast_bc.columns.arrays import Instants, Mask, RowNumbers
 from feast_bc.columns.timestamps import to_instants
 from feast_bc.errors import ProviderError
+from feast_bc.feast_internals import view_and_feature
 from feast_bc.native.joined_rows import NO_ROW, JoinedRows
 from feast_bc.native.parquet_rows import ParquetRows, connect, files
 from feast_bc.offline.helper_view import HelperView, entity_columns
 from feast_bc.views.source import BackwardCompatibleSource
+from feast_bc.views.stored_views import version_source
 from feast_bc.views.values import view_values
 
 EVENT_TIMESTAMP = "event_timestamp"
@@ -56,7 +57,7 @@ class HistoricalRetrieval:
         self._sources: dict[str, BackwardCompatibleSource] = {}
         self._helpers_of: dict[str, dict[int, HelperView]] = {}
         for view in self._views:
-            if isinstance(view.batch_source, BackwardCompatibleSource):
+            if version_source(view) is not None:
                 name = view.projection.name_to_use()
                 self._sources[name] = view.batch_source
                 self._helpers_of[name] = self._helpers_for(view)
@@ -305,7 +306,7 @@ def common_join_keys(feature_views: Sequence[FeatureView]) -> list[str]:
 
 def _column(ref: str, *, full: bool) -> str:
     """The result column of a feature ref: `feature`, or `view__feature`."""
-    view, _, feature = _parse_feature_ref(ref)
+    view, feature = view_and_feature(ref)
     return f"{view}__{feature}" if full else feature
 
 

@@ -23,11 +23,14 @@ from feast.utils import compute_non_entity_date_range
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.instants import to_micros
+from feast_bc.feast_internals import DASK, DUCKDB, is_a
+from feast_bc.native.batch_source import column_in
 from feast_bc.native.latest_rows import TIMESTAMP, VECTOR
 from feast_bc.offline.retrieval import EVENT_TIMESTAMP, HistoricalRetrieval, common_join_keys
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
 from feast_bc.views.changes import changed_values
 from feast_bc.views.source import BackwardCompatibleSource
+from feast_bc.views.stored_views import version_source
 
 # Before every event; pandas cannot hold earlier instants in nanoseconds.
 BEGINNING = datetime(1700, 1, 1, tzinfo=timezone.utc)
@@ -112,7 +115,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         **kwargs: Any,
     ) -> RetrievalJob:
         inner_call = super().get_historical_features
-        if not any(_is_version_view(view) for view in feature_views):
+        if all(version_source(view) is None for view in feature_views):
             return inner_call(
                 config=config,
                 feature_views=feature_views,
@@ -156,8 +159,8 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             return retrieval.with_entity_df(
                 entity_df,
                 join,
-                one_by_one=_extends(type(self), "DaskOfflineStore"),
-                through_parquet=_extends(type(self), "DuckDBOfflineStore"),
+                one_by_one=is_a(self, DASK),
+                through_parquet=is_a(self, DUCKDB),
                 filter_by_created_timestamp=kwargs.get("filter_by_created_timestamp", False),
             )
 
@@ -178,11 +181,11 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
     def offline_write_batch(
         self, config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Any
     ) -> None:
-        if _is_version_view(feature_view):
+        versions = version_source(feature_view)
+        if versions is not None:
             # Rows of a version are native vectors: they go where its publisher keeps them.
-            native = feature_view.batch_source.members[0].source
             feature_view = copy.copy(feature_view)
-            feature_view.batch_source = native
+            feature_view.batch_source = versions.members[0].source
         super().offline_write_batch(config, feature_view, table, progress)
 
     def _changed_values(
@@ -216,9 +219,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         end: datetime,
     ) -> pa.Table:
         """A source's latest row per entity in a window, as `feast_bc.views.changes` takes them."""
-        column_of = {name: column for column, name in source.field_mapping.items()}
-        vector = column_of.get(feature, feature)
-        timestamp = column_of.get(source.timestamp_field, source.timestamp_field)
+        vector, timestamp = column_in(source, feature), column_in(source, source.timestamp_field)
         created = source.created_timestamp_column
         table = (
             super()
@@ -228,7 +229,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
                 join_key_columns=join_keys,
                 feature_name_columns=[vector],
                 timestamp_field=timestamp,
-                created_timestamp_column=column_of.get(created, created) or None,
+                created_timestamp_column=column_in(source, created) or None,
                 start_date=start,
                 end_date=end,
             )
@@ -269,20 +270,11 @@ def backward_compatible(inner: type[OfflineStore]) -> type[OfflineStore]:
 
 def _sources(view: FeatureView, instant: datetime) -> list[tuple[DataSource, str]]:
     """The batch sources that may give a view's values at an instant, each with one feature."""
-    source = view.batch_source
-    if not isinstance(source, BackwardCompatibleSource):
-        return [(source, view.features[0].name)]
+    source = version_source(view)
+    if source is None:
+        return [(view.batch_source, view.features[0].name)]
     members = map(source.member, source.plan.counting(to_micros(instant)))
     return [(member.source, member.feature) for member in members]
-
-
-def _is_version_view(view: FeatureView) -> bool:
-    return isinstance(getattr(view, "batch_source", None), BackwardCompatibleSource)
-
-
-def _extends(store: type[OfflineStore], name: str) -> bool:
-    """Whether a store is one of Feast's, by name: not all of them can be imported."""
-    return any(cls.__name__ == name for cls in store.__mro__)
 
 
 def _edge(entity_df: pd.DataFrame | str, which: str) -> datetime | None:

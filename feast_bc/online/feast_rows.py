@@ -5,24 +5,29 @@ from __future__ import annotations
 from datetime import datetime
 
 from feast import FeatureView
-from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 
 from feast_bc.columns.encoding import encode
 from feast_bc.columns.instants import to_datetime
 from feast_bc.online.on_read import Resolved
-from feast_bc.online.readers import is_redis
 
 Row = tuple["datetime | None", "dict[str, ValueProto] | None"]
 
-_EPOCH = to_datetime(0)
+
+def no_row(_feature: str) -> Row:
+    """What most stores answer for an entity without a row."""
+    return None, None
 
 
-def feast_rows(store: OnlineStore, view: FeatureView, resolved: Resolved) -> list[Row]:
-    """Values as `online_read` returns them: what it would for the view's materialized rows."""
+def feast_rows(view: FeatureView, missing: Row, resolved: Resolved) -> list[Row]:
+    """Values as `online_read` returns them: what it would for the view's materialized rows.
+
+    Args:
+        view: the version view.
+        missing: what the store answers for an entity without a row.
+        resolved: the values.
+    """
     (feature,) = (field.name for field in view.features)
-    # What a store answers for an entity without a row.
-    missing: Row = (_EPOCH, {feature: ValueProto()}) if is_redis(store) else (None, None)
     present = resolved.present
     if present.all():
         values = encode(resolved.vectors)

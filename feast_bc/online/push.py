@@ -22,7 +22,7 @@ from feast.repo_config import RepoConfig
 
 from feast_bc import clock
 from feast_bc.catalog.versions import EmbeddingVersion
-from feast_bc.columns.align import key_codes
+from feast_bc.columns.align import newest_rows
 from feast_bc.columns.arrays import Instants, Mask, Matrix
 from feast_bc.columns.entity_ids import join_keys
 from feast_bc.columns.instants import to_datetime
@@ -30,10 +30,9 @@ from feast_bc.columns.timestamps import to_instants
 from feast_bc.columns.vectors import to_matrix
 from feast_bc.errors import InvalidVectorsError
 from feast_bc.online.on_read import decode_states
-from feast_bc.online.readers import reader_for_table
 from feast_bc.online.reading import STATES, Request
+from feast_bc.online.stores import reader_for_table, writer_for
 from feast_bc.online.writer import ViewValues
-from feast_bc.online.writers import writer_for
 from feast_bc.rule import Rows, State
 from feast_bc.views.source import BackwardCompatibleSource, view_name
 from feast_bc.views.stored_views import native_view, state_view
@@ -196,8 +195,7 @@ def _check(view: FeatureView, frame: pd.DataFrame, now: int) -> PushedRows:
     instants = to_instants(stamps)
     _check_not_ahead(instants, now, of)
     # Of rows with one timestamp the last one counts.
-    order = np.lexsort((np.arange(len(instants)), instants, codes := key_codes(keys)))
-    newest = np.sort(order[np.append(codes[order][1:] != codes[order][:-1], True)])
+    newest = newest_rows(keys, instants)
     return PushedRows(keys.take(pa.array(newest)), instants[newest], vectors[newest])
 
 

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from feast import FeatureView
-from feast.infra.online_stores.helpers import compute_versioned_name
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.repo_config import RepoConfig
 
+from feast_bc.feast_internals import stored_name
 from feast_bc.online.reading import Column, Request, Wanted, take
 from feast_bc.views.source import native_name, state_name
 from feast_bc.views.stored_views import STATE, native_view, state_view
@@ -63,9 +63,7 @@ class StoreReader:
             return native_name(source.embedding, wanted.version)
         if wanted.what == "states":
             return state_name(source.embedding, source.serving)
-        versioning = self.config.registry.enable_online_feature_view_versioning
-        name: str = compute_versioned_name(self.view, versioning)
-        return name
+        return stored_name(self.view, self.config)
 
     def feature(self, wanted: Wanted) -> str:
         """The one feature of a stored view."""

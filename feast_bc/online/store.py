@@ -14,10 +14,11 @@ from feast.repo_config import RepoConfig
 
 from feast_bc import clock
 from feast_bc.errors import ProviderError
+from feast_bc.feast_internals import REMOTE
 from feast_bc.online.feast_rows import Row, feast_rows
-from feast_bc.online.on_read import resolve
-from feast_bc.online.readers import is_redis, reader_for
+from feast_bc.online.on_read import Resolved, resolve
 from feast_bc.online.reading import run, run_async
+from feast_bc.online.stores import access, reader_for
 from feast_bc.online.written_views import WrittenViews
 from feast_bc.rule import NOTHING
 from feast_bc.views.stored_views import is_on_read, stored_views, version_source
@@ -39,7 +40,7 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
             return super().online_read(config, table, entity_keys, requested_features)  # type: ignore[no-any-return]
         reading = resolve(table.batch_source, len(entity_keys), clock.now())
         read = reader_for(self, config, table, entity_keys).read
-        return feast_rows(self, table, run(reading, read))
+        return self._rows(table, run(reading, read))
 
     async def online_read_async(
         self,
@@ -54,30 +55,24 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
             )
         reading = resolve(table.batch_source, len(entity_keys), clock.now())
         read = reader_for(self, config, table, entity_keys).read_async
-        return feast_rows(self, table, await run_async(reading, read))
+        return self._rows(table, await run_async(reading, read))
+
+    def _rows(self, view: FeatureView, resolved: Resolved) -> list[Row]:
+        return feast_rows(view, access(self).missing(view.features[0].name), resolved)
 
     def _read_features_per_fv(self, config: RepoConfig, grouped_refs: Any, *rest: Any) -> None:
-        if not any(is_on_read(view) for view, _ in grouped_refs):
-            super()._read_features_per_fv(config, grouped_refs, *rest)
-        elif is_redis(self):
-            from feast_bc.online.redis.views import read_views
-
-            read_views(self, config, grouped_refs, *rest)
+        if any(is_on_read(view) for view, _ in grouped_refs):
+            access(self).read_views(self, config, grouped_refs, *rest)
         else:
-            # Feast's own loop over `online_read`; a store's override of it reads tables itself.
-            OnlineStore._read_features_per_fv(self, config, grouped_refs, *rest)
+            super()._read_features_per_fv(config, grouped_refs, *rest)
 
     async def _read_features_per_fv_async(
         self, config: RepoConfig, grouped_refs: Any, *rest: Any
     ) -> None:
-        if not any(is_on_read(view) for view, _ in grouped_refs):
-            await super()._read_features_per_fv_async(config, grouped_refs, *rest)
-        elif is_redis(self):
-            from feast_bc.online.redis.views import read_views_async
-
-            await read_views_async(self, config, grouped_refs, *rest)
+        if any(is_on_read(view) for view, _ in grouped_refs):
+            await access(self).read_views_async(self, config, grouped_refs, *rest)
         else:
-            await OnlineStore._read_features_per_fv_async(self, config, grouped_refs, *rest)
+            await super()._read_features_per_fv_async(config, grouped_refs, *rest)
 
     def get_online_features(
         self,
@@ -180,7 +175,7 @@ def on_read_capable(inner: type[OnlineStore]) -> type[OnlineStore]:
 
     A client of a feature server stays whole: the server it asks does the transformation.
     """
-    if inner.__name__ == "RemoteOnlineStore":
+    if inner.__name__ == REMOTE:
         return inner
     return type(f"BackwardCompatible{inner.__name__}", (BackwardCompatibleOnlineStore, inner), {})
 

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 from feast import FeatureView
-from feast.infra.online_stores.helpers import compute_versioned_name
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
 
 from feast_bc.columns.encoding import decode_bytes
-from feast_bc.online.readers import reader_for_table
+from feast_bc.feast_internals import stored_name
 from feast_bc.online.reading import VALUES, Request
+from feast_bc.online.stores import reader_for_table, writer_for
 from feast_bc.online.writer import ViewValues
-from feast_bc.online.writers import writer_for
 from feast_bc.rule import NOTHING, Written
 from feast_bc.views.stored_views import STORED_VIEW, written_view
 
@@ -61,6 +60,5 @@ class WrittenViews:
 
     def _keys(self, views: Sequence[FeatureView]) -> pa.Table:
         """The names under which views stand; with Feast's online versioning, of this version."""
-        versioning = self._config.registry.enable_online_feature_view_versioning
-        names = [compute_versioned_name(view, versioning) for view in views]
+        names = [stored_name(view, self._config) for view in views]
         return pa.table({STORED_VIEW: pa.array(names, pa.string())})

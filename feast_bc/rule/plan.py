@@ -212,6 +212,16 @@ class Plan:
             changed |= ended & (winner < version)
         return changed
 
+    def touched(self, since: int, until: int, rows: Mapping[int, Rows]) -> Mask:
+        """Who got a row since an instant, whatever came of it.
+
+        Args:
+            since, until, rows: as for `changed`.
+        """
+        counting = [version for version in self.counting(until) if version in rows]
+        arrived: Mask = np.logical_or.reduce([rows[v].instant >= since for v in counting])
+        return arrived
+
     @cached_property
     def _edges(self) -> list[int]:
         newer = self.members[1:]

@@ -32,6 +32,7 @@ class Changes:
         winner: int64 of shape `(n,)`, the version that gives the value, or NONE.
         instants: shape `(n,)`, the values' event timestamps in microseconds.
         changed: shape `(n,)`, whether the value is news.
+        touched: shape `(n,)`, who got a row, whether or not it changed the value.
         unknown: shape `(n,)`, where no version that counts has a row, but may have had one: what
             stands online, if anything does, must go.
     """
@@ -39,6 +40,7 @@ class Changes:
     winner: Winners
     instants: Instants
     changed: Mask
+    touched: Mask
     unknown: Mask
 
 
@@ -56,9 +58,10 @@ def changes(plan: Plan, rows: Mapping[int, Rows], since: int | None, until: int)
     unknown = instants == NEVER
     instants[unknown] = until
     if since is None:
-        return Changes(winner, instants, ~unknown, unknown)
+        return Changes(winner, instants, ~unknown, ~unknown, unknown)
     changed = plan.changed(since, until, winner, rows)
-    return Changes(winner, instants, changed, np.zeros(len(winner), bool))
+    touched = plan.touched(since, until, rows)
+    return Changes(winner, instants, changed, touched, np.zeros(len(winner), bool))
 
 
 def changed_values(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from feast.infra.online_stores.helpers import _mmh3
+from feast_bc.feast_internals import redis_field
 
 
 @lru_cache(maxsize=1024)
@@ -15,4 +15,4 @@ def view_fields(view: str, feature: str) -> tuple[bytes, bytes]:
         view: the name under which the view is stored.
         feature: the feature's name.
     """
-    return f"_ts:{view}".encode(), _mmh3(f"{view}:{feature}")
+    return f"_ts:{view}".encode(), redis_field(view, feature)

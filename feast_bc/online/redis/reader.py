@@ -11,6 +11,7 @@ from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
 from redis import Redis
 
+from feast_bc.feast_internals import redis_client, redis_client_async, redis_replies
 from feast_bc.online.reader import StoreReader
 from feast_bc.online.reading import Column, Request, take
 from feast_bc.online.redis.commands import hget, hmget
@@ -63,7 +64,7 @@ def plain_client(store: Any, config: RepoConfig) -> Redis | None:
     """The store's client, if one connection reaches every key: no cluster, no other client."""
     if config.online_store.client == "glide":
         return None
-    client = store._get_client(config.online_store)
+    client = redis_client(store, config)
     return client if isinstance(client, Redis) else None
 
 
@@ -71,8 +72,7 @@ def hash_fields(store: Any, config: RepoConfig, commands: Commands) -> Replies:
     """The replies to one HMGET per command, as `RedisOnlineStore._read_hash_fields` gives them."""
     client = plain_client(store, config)
     if client is None:  # let Feast ask
-        replies: Replies = store._read_hash_fields(config, commands)
-        return replies
+        return redis_replies(store, config, commands)
     if not commands:
         return []
     # Commands of one view share their fields.
@@ -84,7 +84,7 @@ def hash_fields(store: Any, config: RepoConfig, commands: Commands) -> Replies:
 
 async def hash_fields_async(store: Any, config: RepoConfig, commands: Commands) -> Replies:
     """`hash_fields` without blocking the event loop."""
-    client = await store._get_client_async(config.online_store)
+    client = await redis_client_async(store, config)
     async with client.pipeline(transaction=False) as pipe:
         for key, fields in commands:
             pipe.hmget(key, fields)

@@ -9,13 +9,21 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
-from feast import FeatureView, utils
-from feast.infra.online_stores.helpers import compute_versioned_name
+from feast import FeatureView
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.repo_config import RepoConfig
 
 from feast_bc import clock
 from feast_bc.columns.entity_keys import serialized_entities
+from feast_bc.columns.instants import to_datetime
+from feast_bc.feast_internals import (
+    populate,
+    redis_fields,
+    redis_keys,
+    redis_rows,
+    stored_name,
+    unique_entities,
+)
 from feast_bc.online.feast_rows import Row, feast_rows
 from feast_bc.online.on_read import resolve
 from feast_bc.online.redis.reader import (
@@ -33,6 +41,14 @@ Entities = Sequence[Mapping[str, ValueProto]]
 
 Rounds = Generator[Commands, Replies, list[Row]]
 """Yields the HMGETs of one round trip, is sent their replies, returns the rows."""
+
+
+_EPOCH = to_datetime(0)
+
+
+def missing(feature: str) -> Row:
+    """What Feast's Redis store answers for an entity without a row."""
+    return _EPOCH, {feature: ValueProto()}
 
 
 def read_views(store: Any, config: RepoConfig, grouped_refs: Any, *rest: Any) -> None:
@@ -73,7 +89,7 @@ class _Views:
         self._rows: dict[int, list[Row]] = {}
         self._pending: dict[int, Commands] = {}
         for i, (view, features) in enumerate(grouped_refs):
-            entities, rows_of_entity, count = utils._get_unique_entities(
+            entities, rows_of_entity, count = unique_entities(
                 view, join_key_values, join_key_of_entity
             )
             self._places.append((rows_of_entity, count))
@@ -102,15 +118,15 @@ class _Views:
         full_feature_names, view_version_metadata = self._options
         for i, (view, features) in enumerate(self._grouped_refs):
             rows_of_entity, count = self._places[i]
-            utils._populate_response_from_feature_data(
+            populate(
+                self._response,
+                view,
                 features,
                 self._rows.get(i, []),
                 rows_of_entity,
-                self._response,
-                full_feature_names,
-                view,
                 count,
-                view_version_metadata,
+                full_feature_names=full_feature_names,
+                view_version_metadata=view_version_metadata,
             )
 
 
@@ -126,18 +142,14 @@ def _on_read(
         try:
             request = reading.send(columns(request, replies))
         except StopIteration as stop:
-            return feast_rows(store, view, stop.value)
+            (feature,) = (field.name for field in view.features)
+            return feast_rows(view, missing(feature), stop.value)
 
 
 def _stored(
     store: Any, config: RepoConfig, view: FeatureView, features: list[str], entities: Entities
 ) -> Rounds:
-    name = compute_versioned_name(view, config.registry.enable_online_feature_view_versioning)
-    # It adds the timestamp's field to `features`, which Feast drops from the response later.
-    features, fields = store._generate_hset_keys_for_features(view, features, fv_name_override=name)
-    fields = [field.encode() if isinstance(field, str) else field for field in fields]
-    keys = utils._get_entity_key_protos(entities)
-    redis_keys = store._generate_redis_keys_for_entities(config, keys)
-    replies = yield [(key, fields) for key in redis_keys]
-    rows: list[Row] = store._convert_redis_values_to_protobuf(replies, name, features)
-    return rows
+    name = stored_name(view, config)
+    features, fields = redis_fields(store, view, features, name)
+    replies = yield [(key, fields) for key in redis_keys(store, config, entities)]
+    return redis_rows(store, replies, name, features)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from feast.infra.online_stores.helpers import compute_versioned_name
 from feast.infra.online_stores.redis import RedisOnlineStore
 from feast.repo_config import RepoConfig
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,6 +14,7 @@ from redis import Redis
 
 from feast_bc.columns.arrays import Instants, RowNumbers
 from feast_bc.columns.entity_keys import key_types, serialized_keys
+from feast_bc.feast_internals import redis_client, stored_name
 from feast_bc.online.ahead import ahead
 from feast_bc.online.redis.commands import HashFields, hset, hset_arguments
 from feast_bc.online.redis.exchange import Exchange
@@ -46,12 +46,17 @@ class RedisWriter:
         types = key_types(values[0].view)
         entities = [key + project for key in serialized_keys(keys, types, version)]
         fields = [self._fields(each) for each in values]
-        _store(self._store._get_client(options), entities, fields, options.key_ttl_seconds or None)
+        _store(
+            redis_client(self._store, self._config),
+            entities,
+            fields,
+            options.key_ttl_seconds or None,
+        )
 
     def _fields(self, each: ViewValues) -> HashFields:
-        versioning = self._config.registry.enable_online_feature_view_versioning
-        name = compute_versioned_name(each.view, versioning)
-        timestamp_field, value_field = view_fields(name, each.feature)
+        timestamp_field, value_field = view_fields(
+            stored_name(each.view, self._config), each.feature
+        )
         timestamps, timestamp_of = _serialized(each.instants)
         return HashFields(
             timestamp_field=timestamp_field,

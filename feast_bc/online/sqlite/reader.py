@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from feast_bc.feast_internals import sqlite_connection, sqlite_table
 from feast_bc.online.reader import StoreReader
-from feast_bc.online.reading import Column, Request, Wanted, take
+from feast_bc.online.reading import Column, Request, take
 
 # Keys in one query; SQLite's oldest limit is 999 parameters.
 _KEYS = 900
@@ -14,11 +15,12 @@ class SqliteReader(StoreReader):
 
     def read(self, request: Request) -> list[Column]:
         keys = take(self.keys, request.positions)
-        connection = self.store._get_conn(self.config)
+        connection = sqlite_connection(self.store, self.config)
         columns: list[Column] = []
         for wanted in request.wanted:
+            table = sqlite_table(self.config.project, self.name(wanted))
             query = (
-                f"SELECT entity_key, value FROM {self._table(wanted)} "  # noqa: S608
+                f"SELECT entity_key, value FROM {table} "  # noqa: S608
                 "WHERE feature_name = ? AND entity_key IN ({})"
             )
             found: dict[bytes, bytes | None] = {}
@@ -33,7 +35,3 @@ class SqliteReader(StoreReader):
 
     async def read_async(self, request: Request) -> list[Column]:
         return self.read(request)  # the store is in this process
-
-    def _table(self, wanted: Wanted) -> str:
-        name = f"{self.config.project}_{self.name(wanted)}".replace('"', '""')
-        return f'"{name}"'

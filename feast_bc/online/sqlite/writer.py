@@ -8,16 +8,17 @@ from itertools import chain, repeat
 
 import numpy as np
 import pyarrow as pa
-from feast.infra.online_stores.helpers import compute_table_id
-from feast.infra.online_stores.sqlite import (
-    SqliteOnlineStore,
-    _quote_id,
-    adapt_datetime_epoch,
-)
+from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
 
 from feast_bc.columns.arrays import Instants
 from feast_bc.columns.entity_keys import key_types, serialized_keys
+from feast_bc.feast_internals import (
+    sqlite_connection,
+    sqlite_table,
+    sqlite_timestamp,
+    stored_name,
+)
 from feast_bc.online.writer import ViewValues, naive_utc
 
 # Feast's own statement. A feature without a text or a creation timestamp leaves those null.
@@ -42,7 +43,7 @@ class SqliteWriter:
         config: the feature repo's configuration.
     """
 
-    def __init__(self, store: SqliteOnlineStore, config: RepoConfig) -> None:
+    def __init__(self, store: OnlineStore, config: RepoConfig) -> None:
         self._store = store
         self._config = config
 
@@ -61,10 +62,10 @@ class SqliteWriter:
         order = np.argsort(np.array(entities, object))
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
-        versioning = self._config.registry.enable_online_feature_view_versioning
-        with self._store._get_conn(self._config) as connection:
+        with sqlite_connection(self._store, self._config) as connection:
             for each in values:
-                table = compute_table_id(self._config.project, each.view, versioning)
+                name = stored_name(each.view, self._config)
+                table = sqlite_table(self._config.project, name)
                 order = np.argsort(rank[each.rows])
                 encoded = each.encoded()
                 columns = (
@@ -74,7 +75,7 @@ class SqliteWriter:
                     _stored(each.instants[order]),
                 )
                 parameters = list(chain.from_iterable(zip(*columns, strict=False)))
-                _upsert(connection, _quote_id(table), parameters)
+                _upsert(connection, table, parameters)
 
 
 def _upsert(connection: sqlite3.Connection, table: str, parameters: Sequence[object]) -> None:
@@ -92,6 +93,6 @@ def _upsert(connection: sqlite3.Connection, table: str, parameters: Sequence[obj
 def _stored(instants: Instants) -> list[int]:
     """Timestamps as Feast's SQLite adapter stores them."""
     distinct, codes = np.unique(instants, return_inverse=True)
-    seconds = np.array([adapt_datetime_epoch(naive_utc(micros)) for micros in distinct.tolist()])
+    seconds = np.array([sqlite_timestamp(naive_utc(micros)) for micros in distinct.tolist()])
     stored: list[int] = seconds.astype(np.int64)[codes].tolist()
     return stored

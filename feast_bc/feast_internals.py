@@ -1,0 +1,168 @@
+"""What feast-bc uses of Feast's insides: private names, and classes that are told by their name.
+
+Feast promises nothing about these. `tests/test_feast_internals.py` holds each of them, and each
+public method that is overridden, against the installed Feast: a release that moves one fails there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from feast import FeatureView, utils
+from feast.infra.online_stores.helpers import _mmh3, compute_versioned_name
+from feast.infra.online_stores.online_store import OnlineStore
+from feast.protos.feast.types.Value_pb2 import Value as ValueProto
+from feast.repo_config import RepoConfig
+
+REDIS, SQLITE, REMOTE = "RedisOnlineStore", "SqliteOnlineStore", "RemoteOnlineStore"
+DASK, DUCKDB = "DaskOfflineStore", "DuckDBOfflineStore"
+
+
+def is_a(store: object, name: str) -> bool:
+    """Whether a store, or a class of stores, is one of Feast's.
+
+    By name: a store's module can be imported only where its extra is installed.
+
+    Args:
+        store: an instance or a class.
+        name: one of the names above.
+    """
+    cls = store if isinstance(store, type) else type(store)
+    return any(base.__name__ == name for base in cls.__mro__)
+
+
+def stored_name(view: FeatureView, config: RepoConfig) -> str:
+    """The name under which a view stands in the online store; views may be versioned there."""
+    versioning = config.registry.enable_online_feature_view_versioning
+    name: str = compute_versioned_name(view, versioning)
+    return name
+
+
+def view_and_feature(ref: str) -> tuple[str, str]:
+    """The view and the feature of a reference such as "user_embedding_v0:embedding"."""
+    view, _, feature = utils._parse_feature_ref(ref)
+    return view, feature
+
+
+def redis_field(view: str, feature: str) -> bytes:
+    """The field of a Redis hash in which a feature's value stands."""
+    field: bytes = _mmh3(f"{view}:{feature}")
+    return field
+
+
+def redis_client(store: Any, config: RepoConfig) -> Any:
+    """The client of a Redis store."""
+    return store._get_client(config.online_store)
+
+
+async def redis_client_async(store: Any, config: RepoConfig) -> Any:
+    """Its client for asynchronous reads."""
+    return await store._get_client_async(config.online_store)
+
+
+def redis_replies(
+    store: Any, config: RepoConfig, commands: Sequence[tuple[bytes, list[bytes]]]
+) -> Sequence[Sequence[bytes | None]]:
+    """The replies to one HMGET per key with its fields, through any client of a Redis store."""
+    replies: Sequence[Sequence[bytes | None]] = store._read_hash_fields(config, commands)
+    return replies
+
+
+def redis_fields(
+    store: Any, view: FeatureView, features: list[str], name: str
+) -> tuple[list[str], list[bytes]]:
+    """The features of a view that a Redis store reads, and the fields in which they stand.
+
+    Args:
+        store: the Redis store.
+        view: the feature view.
+        features: the requested ones; Feast adds the timestamp's, and drops it from the answer.
+        name: the name under which the view is stored.
+    """
+    features, fields = store._generate_hset_keys_for_features(view, features, fv_name_override=name)
+    return features, [field.encode() if isinstance(field, str) else field for field in fields]
+
+
+def redis_keys(
+    store: Any, config: RepoConfig, entities: Sequence[Mapping[str, ValueProto]]
+) -> list[bytes]:
+    """The Redis keys of entities."""
+    keys = utils._get_entity_key_protos(entities)
+    made: list[bytes] = store._generate_redis_keys_for_entities(config, keys)
+    return made
+
+
+def redis_rows(
+    store: Any, replies: Sequence[Sequence[bytes | None]], name: str, features: list[str]
+) -> list[Any]:
+    """The replies to HMGETs of `redis_fields` as the rows that `online_read` returns."""
+    rows: list[Any] = store._convert_redis_values_to_protobuf(replies, name, features)
+    return rows
+
+
+def unique_entities(
+    view: FeatureView, join_key_values: Mapping[str, Any], join_key_of_entity: Mapping[str, str]
+) -> tuple[Sequence[Mapping[str, ValueProto]], Any, int]:
+    """The distinct entities of a request for a view, their rows in it, and its number of rows."""
+    entities, rows, count = utils._get_unique_entities(view, join_key_values, join_key_of_entity)
+    return entities, rows, count
+
+
+def populate(
+    response: Any,
+    view: FeatureView,
+    features: list[str],
+    rows: Sequence[Any],
+    rows_of_entity: Any,
+    count: int,
+    *,
+    full_feature_names: bool,
+    view_version_metadata: bool,
+) -> None:
+    """Write the rows of a view to Feast's response, in the order of the request."""
+    utils._populate_response_from_feature_data(
+        features,
+        rows,
+        rows_of_entity,
+        response,
+        full_feature_names,
+        view,
+        count,
+        view_version_metadata,
+    )
+
+
+def read_views_one_by_one(
+    store: OnlineStore, config: RepoConfig, grouped_refs: Any, *rest: Any
+) -> None:
+    """Feast's own loop over `online_read`, whatever a store does instead."""
+    OnlineStore._read_features_per_fv(store, config, grouped_refs, *rest)
+
+
+async def read_views_one_by_one_async(
+    store: OnlineStore, config: RepoConfig, grouped_refs: Any, *rest: Any
+) -> None:
+    """The same over `online_read_async`."""
+    await OnlineStore._read_features_per_fv_async(store, config, grouped_refs, *rest)
+
+
+def sqlite_connection(store: Any, config: RepoConfig) -> Any:
+    """The connection of a SQLite store."""
+    return store._get_conn(config)
+
+
+def sqlite_table(project: str, name: str) -> str:
+    """The quoted name of the table in which the rows of a stored view stand."""
+    from feast.infra.online_stores.sqlite import _quote_id
+
+    quoted: str = _quote_id(f"{project}_{name}")
+    return quoted
+
+
+def sqlite_timestamp(instant: Any) -> int:
+    """A naive UTC datetime as a SQLite store keeps it."""
+    from feast.infra.online_stores.sqlite import adapt_datetime_epoch
+
+    seconds: int = adapt_datetime_epoch(instant)
+    return seconds

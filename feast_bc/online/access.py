@@ -1,0 +1,34 @@
+"""What there is to know of an online store."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from feast.infra.online_stores.online_store import OnlineStore
+from feast.repo_config import RepoConfig
+
+from feast_bc.feast_internals import read_views_one_by_one, read_views_one_by_one_async
+from feast_bc.online.feast_rows import Row, no_row
+from feast_bc.online.reader import StoreReader
+from feast_bc.online.writer import FeastWriter, OnlineWriter
+
+
+@dataclass(frozen=True)
+class StoreAccess:
+    """How a store is read and written; the defaults are Feast's own interface.
+
+    Attributes:
+        reader: reads stored bytes. One of its own is given serialized keys instead of protos.
+        writer: makes the writer for a store and its configuration.
+        missing: what the store answers for an entity without a row, given the feature's name.
+        read_views, read_views_async: Feast's `_read_features_per_fv` where some of the views are
+            served on read.
+    """
+
+    reader: type[StoreReader] = StoreReader
+    writer: Callable[[OnlineStore, RepoConfig], OnlineWriter] = FeastWriter
+    missing: Callable[[str], Row] = no_row
+    read_views: Callable[..., None] = read_views_one_by_one
+    read_views_async: Callable[..., Awaitable[Any]] = read_views_one_by_one_async
