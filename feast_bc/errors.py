@@ -27,7 +27,8 @@ class InvalidVectorsError(FeastBCError, ValueError):
 
 
 class ArtifactError(FeastBCError):
-    """A stored transformation or manifest is missing, truncated, tampered with or too new."""
+    """Something stored is missing, truncated, tampered with or too new: a transformation, manifest,
+    event, or the plan in the Feast registry."""
 
 
 class CatalogError(FeastBCError):

@@ -7,7 +7,8 @@ from feast import FileSource
 
 from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.native.native_vectors import read_native_vectors
-from feast_bc.publishing.alignment_report import Alignment, AlignmentReport, alignment_report
+from feast_bc.publishing.alignment import Alignment, AlignmentReport
+from feast_bc.publishing.alignment_report import alignment_report
 from feast_bc.transforms import compose
 from feast_bc.transforms.holdout import Holdout
 from tests.test_transforms import affine
@@ -80,7 +81,7 @@ def test_json_round_trip(tmp_path):
     for holdout in (None, Holdout()):
         report = alignment_report(newest, CHAINS, older, holdout=holdout)
         text = json.dumps(report.to_json(), allow_nan=False)
-        assert AlignmentReport.from_json(json.loads(text)) == report
+        assert AlignmentReport.from_json(json.loads(text), of="report") == report
 
 
 def test_a_perfect_transformation(tmp_path):

@@ -39,8 +39,9 @@ def test_round_trip(tmp_path, transform):
     assert repr(loaded) == repr(transform)
     for name, tensor in transform.tensors().items():
         np.testing.assert_array_equal(loaded.tensors()[name], tensor)
-    assert manifest["holdout"] == {"fraction": 0.2, "salt": "s"}
-    assert manifest["metrics"] == {"loss": 0.5}
+    assert manifest.holdout is not None
+    assert manifest.holdout.as_holdout() == Holdout(0.2, "s")
+    assert manifest.metrics == {"loss": 0.5}
     assert {path.name for path in folder.iterdir()} == {MANIFEST_FILE, TENSOR_FILE}
 
 

@@ -14,7 +14,7 @@ from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.files import CatalogFiles
 from feast_bc.cli.commands import main
 from feast_bc.cli.repo_source import parquet_source
-from feast_bc.publishing.alignment_report import AlignmentReport
+from feast_bc.publishing.alignment import AlignmentReport
 from feast_bc.publishing.publish import publish_version
 from feast_bc.publishing.quality_gate import MAX_CENTRED_ERROR
 from feast_bc.transforms.artifact import save_artifact

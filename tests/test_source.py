@@ -10,7 +10,7 @@ import pytest
 from feast.data_source import DataSource, PushSource
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 
-from feast_bc.errors import ArtifactError, CatalogError, ProviderError
+from feast_bc.errors import ArtifactError, ProviderError
 from feast_bc.views.source import BackwardCompatibleSource
 from tests.families import Family
 
@@ -58,7 +58,7 @@ def test_a_plan_of_a_newer_release(source: BackwardCompatibleSource) -> None:
 def test_a_malformed_plan(source: BackwardCompatibleSource, garbage: bytes) -> None:
     proto = source.to_proto()
     proto.custom_options.configuration = garbage
-    with pytest.raises(CatalogError, match=r"user_embedding_v0.*malformed.*feast apply"):
+    with pytest.raises(ArtifactError, match=r"user_embedding_v0.*expected the plan.*feast apply"):
         BackwardCompatibleSource.from_proto(proto)
 
 

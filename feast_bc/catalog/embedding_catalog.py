@@ -22,10 +22,11 @@ from feast.data_source import DataSource
 
 from feast_bc.catalog.change import CatalogChange
 from feast_bc.catalog.check import Check, check_embedding
-from feast_bc.catalog.event_log import ACTIVATE, RETIRE, ROLLBACK, Event, EventLog, State, fold
+from feast_bc.catalog.event import ACTIVATE, RETIRE, ROLLBACK, Event
+from feast_bc.catalog.event_log import EventLog, State, fold
 from feast_bc.catalog.files import CatalogFiles
 from feast_bc.catalog.link import check_link
-from feast_bc.catalog.manifest import Manifest, TransformEntry, check_name, version_path
+from feast_bc.catalog.manifest import Manifest, StoredTransform, check_name, version_path
 from feast_bc.catalog.published_version import PublishedVersion, pick
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.errors import (
@@ -36,7 +37,8 @@ from feast_bc.errors import (
     VersionConflictError,
 )
 from feast_bc.transforms import BackwardTransform, compose
-from feast_bc.transforms.artifact import MANIFEST_FILE, TransformRef, describe, digest, dumps
+from feast_bc.transforms.artifact import MANIFEST_FILE, TransformRef, digest, dumps
+from feast_bc.transforms.entry import TransformEntry
 from feast_bc.transforms.holdout import Holdout
 
 
@@ -166,18 +168,17 @@ class EmbeddingCatalog:
         older = [published.manifest for published in known]
         check_link(embedding, version, dim, join_keys, transform, older)
         data = b"" if transform is None else dumps(transform)
-        manifest = Manifest(
+        manifest = Manifest.new(
             embedding=embedding,
             version=version,
             dim=dim,
             feature=feature,
-            join_keys=tuple(join_keys),
+            join_keys=join_keys,
             source=source,
             transform=_entry(transform, data),
             parent=known[version - 1].sha256 if version else None,
             holdout=holdout,
-            metrics=dict(metrics or {}),
-            published_at=_now(),
+            metrics=metrics or {},
         )
         if version < len(known):
             return CatalogChange(_same(manifest, known[version]), changed=False)
@@ -229,7 +230,7 @@ class EmbeddingCatalog:
         def begin(state: State) -> Event | None:
             if state.is_activated(version, active_from):
                 return None
-            return Event(ACTIVATE, version, active_from or _now(), forced=forced, gate=gate)
+            return Event.new(ACTIVATE, version, active_from or _now(), forced=forced, gate=gate)
 
         return self._record(embedding, version, begin)
 
@@ -259,7 +260,7 @@ class EmbeddingCatalog:
         def end(state: State) -> Event | None:
             if state.is_rolled_back(ending, at):
                 return None
-            return Event(ROLLBACK, ending, at or _now())
+            return Event.new(ROLLBACK, ending, at or _now())
 
         return self._record(embedding, ending, end)
 
@@ -273,7 +274,7 @@ class EmbeddingCatalog:
         """
 
         def stop(state: State) -> Event | None:
-            return None if version in state.retired else Event(RETIRE, version)
+            return None if version in state.retired else Event.new(RETIRE, version)
 
         return self._record(embedding, version, stop)
 
@@ -394,9 +395,9 @@ def _now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def _entry(transform: BackwardTransform | None, data: bytes) -> TransformEntry | None:
+def _entry(transform: BackwardTransform | None, data: bytes) -> StoredTransform | None:
     if transform is None:
         return None
     # Named by content: racing publishers never write over one another.
     file = f"backward-{digest(data)[:12]}.safetensors"
-    return TransformEntry.from_json({**describe(transform, data), "file": file})
+    return StoredTransform(**dict(TransformEntry.of(transform, digest(data))), file=file)

@@ -2,77 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Any
 
+from feast_bc.catalog.event import ACTIVATE, RETIRE, Event
 from feast_bc.catalog.files import CatalogFiles
 from feast_bc.errors import ArtifactError, CatalogError, VersionConflictError
 from feast_bc.rule import Activation
-from feast_bc.transforms.artifact import SCHEMA_VERSION, check_schema
 
-ACTIVATE, ROLLBACK, RETIRE = "activate", "rollback", "retire"
 _RACES = 20
-
-
-@dataclass(frozen=True)
-class Event:
-    """One line of an embedding's history.
-
-    Attributes:
-        event: "activate", "rollback" or "retire".
-        version: the version it concerns.
-        at: the instant of event time from which it holds; None for a retirement.
-        forced: whether an activation went past the quality gate.
-        gate: what the quality gate measured, if it was asked.
-        recorded_at: when it was written.
-        id: unique, so that a writer knows its own event again.
-    """
-
-    event: str
-    version: int
-    at: datetime | None = None
-    forced: bool = False
-    gate: Mapping[str, Any] | None = None
-    recorded_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "id": self.id,
-            "event": self.event,
-            "version": self.version,
-            "at": self.at.isoformat() if self.at else None,
-            "forced": self.forced,
-            "gate": self.gate,
-            "recorded_at": self.recorded_at.isoformat(),
-        }
-
-    @classmethod
-    def loads(cls, data: bytes, *, of: str) -> Event:
-        """Read an event file. Raises ArtifactError where it is none, or of a newer schema."""
-        try:
-            entry = json.loads(data)
-            check_schema(entry["schema_version"], of=of)
-            return cls(
-                event=entry["event"],
-                version=entry["version"],
-                at=None if entry["at"] is None else datetime.fromisoformat(entry["at"]),
-                forced=entry["forced"],
-                gate=entry["gate"],
-                recorded_at=datetime.fromisoformat(entry["recorded_at"]),
-                id=entry["id"],
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(
-                f"{of}: expected an event of schema version {SCHEMA_VERSION}, found {len(data)} "
-                f"bytes that are none ({type(error).__name__}: {error}). Restore the file."
-            ) from error
 
 
 @dataclass(frozen=True)
@@ -120,11 +60,8 @@ class State:
         before = self.activations.get(version, ())
         if event.event == RETIRE:
             return replace(self, retired=self.retired | {version})
-        if event.event not in (ACTIVATE, ROLLBACK) or event.at is None:
-            raise CatalogError(
-                f"Unknown event {event.event!r} at {event.at}; upgrade feast-bc, or restore the "
-                "event log."
-            )
+        if event.at is None:
+            raise CatalogError(f"{event.event} of version {version} names no instant.")
         if event.event == ACTIVATE:
             if open_one:
                 raise CatalogError(
@@ -225,7 +162,7 @@ class EventLog:
                 state.after(event)
             except CatalogError as error:
                 raise CatalogError(f"{self._embedding} {error}") from error
-            data = (json.dumps(event.to_json(), indent=2, allow_nan=False) + "\n").encode()
+            data = event.dumps()
             path = self._path(len(events) + 1)
             try:
                 self._files.create(path, data)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from feast_bc.catalog.event_log import Event
+from feast_bc.catalog.event import Event
 from feast_bc.catalog.manifest import Manifest
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.errors import UnknownVersionError
@@ -55,7 +55,7 @@ class PublishedVersion:
     def to_json(self) -> dict[str, Any]:
         """Manifest and history as one JSON object."""
         return {
-            **self.manifest.to_json(),
+            **self.manifest.as_json(),
             "sha256": self.sha256,
             "activations": [
                 {
@@ -65,7 +65,7 @@ class PublishedVersion:
                 for a in self.activations
             ],
             "retired": self.retired,
-            "events": [event.to_json() for event in self.events],
+            "events": [event.as_json() for event in self.events],
         }
 
 

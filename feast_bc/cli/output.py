@@ -13,7 +13,7 @@ from tqdm import tqdm
 if TYPE_CHECKING:  # they need Feast, and help and usage errors shall not wait for it
     from feast_bc.catalog.published_version import PublishedVersion
     from feast_bc.native.native_vectors import Progress
-    from feast_bc.publishing.alignment_report import Alignment, AlignmentReport
+    from feast_bc.publishing.alignment import Alignment, AlignmentReport
 
 JSON = "feast_bc.json"
 
@@ -103,10 +103,9 @@ def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
 
 def alignment_of(published: PublishedVersion) -> AlignmentReport | None:
     """The alignment measured at publish; None where it was not, or where nothing is older."""
-    from feast_bc.publishing.alignment_report import AlignmentReport
+    from feast_bc.publishing.alignment import stored_report
 
-    stored = published.manifest.metrics.get("alignment")
-    report = None if stored is None else AlignmentReport.from_json(stored)
+    report = stored_report(published.manifest)
     return report if report and report.older else None
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import pyarrow as pa
 from feast_bc.columns.arrays import Mask, Matrix
 from feast_bc.errors import FeastBCError
 from feast_bc.native.native_vectors import ROW, NativeVectors, Progress
+from feast_bc.publishing.alignment import Alignment, AlignmentReport, VersionAlignment
 from feast_bc.publishing.centred_error import centred_error, error_of_mean
 from feast_bc.transforms import BackwardTransform
 from feast_bc.transforms.holdout import Holdout
@@ -22,96 +22,6 @@ SAMPLE_CAP = 100_000
 
 _OLDER_ROW = "__older_row"
 _EMPTY = np.empty(0, np.int64)
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """How near transformed vectors z~ come to native ones z.
-
-    Attributes:
-        entities: how many entities were compared.
-        centred_error: ||z~ - z||_F / ||z - mean(z)||_F, 1 for the mean vector alone; None if
-            there was nothing to compare, or all z are equal.
-        error_of_mean: ||z - mean(z)||_F / ||z||_F: the uncentred error of the mean vector alone.
-            Where it is small, uncentred errors and cosines say little. None likewise, or if all
-            z are 0.
-        cosine: the mean cosine of z~ and z, where a zero vector counts as 0; None if there was
-            nothing to compare.
-    """
-
-    entities: int
-    centred_error: float | None = None
-    error_of_mean: float | None = None
-    cosine: float | None = None
-
-
-@dataclass(frozen=True)
-class VersionAlignment:
-    """The alignment of the chain k -> version.
-
-    Attributes:
-        version: the older version j.
-        common: how many entities both versions have.
-        on_all: on all common entities (at most `SAMPLE_CAP` of them).
-        on_held_out: on those among them which the fit did not see; None if the artifact does
-            not declare a holdout.
-        note: why it is not known, if it is not.
-    """
-
-    version: int
-    common: int
-    on_all: Alignment
-    on_held_out: Alignment | None = None
-    note: str | None = None
-
-    @property
-    def decisive(self) -> tuple[str, Alignment]:
-        """What a gate looks at: held-out entities where there are any, else all."""
-        if self.on_held_out is not None and self.on_held_out.entities:
-            return "held_out", self.on_held_out
-        return "all", self.on_all
-
-
-@dataclass(frozen=True)
-class AlignmentReport:
-    """The alignment of version k with every older version.
-
-    Attributes:
-        version: k.
-        entities: how many entities version k has.
-        older: one entry per older version, k-1 first: that one is the hop B_k itself, the
-            others are whole chains k -> j.
-    """
-
-    version: int
-    entities: int
-    older: tuple[VersionAlignment, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON, as it stands in the manifest under metrics["alignment"]."""
-        return {
-            "version": self.version,
-            "entities": self.entities,
-            "older": [asdict(entry) for entry in self.older],
-        }
-
-    @classmethod
-    def from_json(cls, report: Mapping[str, Any]) -> AlignmentReport:
-        """Read `to_json` back."""
-        return cls(
-            version=report["version"],
-            entities=report["entities"],
-            older=tuple(
-                VersionAlignment(
-                    **{
-                        **entry,
-                        "on_all": Alignment(**entry["on_all"]),
-                        "on_held_out": entry["on_held_out"] and Alignment(**entry["on_held_out"]),
-                    }
-                )
-                for entry in report["older"]
-            ),
-        )
 
 
 def alignment_report(

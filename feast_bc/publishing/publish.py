@@ -20,7 +20,8 @@ from feast_bc.errors import (
     UnknownVersionError,
 )
 from feast_bc.native.native_vectors import NativeVectors, Progress, read_native_vectors
-from feast_bc.publishing.alignment_report import AlignmentReport, alignment_report
+from feast_bc.publishing.alignment import AlignmentReport
+from feast_bc.publishing.alignment_report import alignment_report
 from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.transforms.artifact import load_artifact
 from feast_bc.transforms.holdout import Holdout
@@ -125,12 +126,8 @@ def _load(
         raise DirectionError(
             f"{artifact}: {embedding} version {version} takes {expected}, found {transform!r}."
         )
-    holdout = manifest["holdout"]
-    return (
-        transform,
-        None if holdout is None else Holdout(**holdout),
-        {"training": manifest["metrics"]} if manifest["metrics"] else {},
-    )
+    holdout = None if manifest.holdout is None else manifest.holdout.as_holdout()
+    return transform, holdout, {"training": manifest.metrics} if manifest.metrics else {}
 
 
 def _chains(

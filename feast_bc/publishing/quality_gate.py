@@ -12,7 +12,7 @@ from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.event_log import State
 from feast_bc.catalog.published_version import PublishedVersion, pick
 from feast_bc.errors import QualityGateError
-from feast_bc.publishing.alignment_report import AlignmentReport
+from feast_bc.publishing.alignment import stored_report
 
 MAX_CENTRED_ERROR = 0.5
 """Three quarters of the variance explained. Held-out entities of the demo's data: maps trained with
@@ -46,13 +46,13 @@ class QualityGate:
             JSON with the thresholds, what was measured per older version, the reasons why the
             gate does not pass, and whether it passes. It is kept in the activation event.
         """
-        stored = candidate.manifest.metrics.get("alignment")
+        report = stored_report(candidate.manifest)
         measured, reasons = [], []
-        if stored is None:
+        if report is None:
             reasons.append(
                 "its manifest has no alignment report; publish it with `feast-bc publish`"
             )
-        for entry in AlignmentReport.from_json(stored).older if stored else ():
+        for entry in report.older if report else ():
             if entry.version in retired:
                 continue
             on, alignment = entry.decisive

@@ -22,7 +22,7 @@ This package knows numbers only: no Feast, no store, no clock. Whatever needs on
 asks here.
 """
 
-from feast_bc.rule.activation import Activation, active_at
+from feast_bc.rule.activation import Activation, active_at, check_aware
 from feast_bc.rule.plan import NONE, Member, Plan, Rows, Winners
 from feast_bc.rule.state import Digests, State
 from feast_bc.rule.written import NOTHING, Written, news_since
@@ -39,5 +39,6 @@ __all__ = [
     "Winners",
     "Written",
     "active_at",
+    "check_aware",
     "news_since",
 ]

@@ -26,17 +26,24 @@ class Activation:
     active_until: datetime | None = None
 
     def __post_init__(self) -> None:
-        for name, instant in self.__dict__.items():
-            if instant is not None and instant.tzinfo is None:
-                raise CatalogError(
-                    f"{name} {instant.isoformat()} has no time zone; expected an aware datetime, "
-                    "such as 2026-01-31T12:00:00+00:00."
-                )
-        if self.active_until is not None and self.active_until < self.active_from:
+        check_aware(self.active_from)
+        if self.active_until is None:
+            return
+        check_aware(self.active_until)
+        if self.active_until < self.active_from:
             raise CatalogError(
                 f"active_until {self.active_until.isoformat()} lies before active_from "
                 f"{self.active_from.isoformat()}."
             )
+
+
+def check_aware(instant: datetime) -> None:
+    """Raise CatalogError for a datetime without a time zone."""
+    if instant.tzinfo is None:
+        raise CatalogError(
+            f"{instant.isoformat()} has no time zone; expected an aware datetime, such as "
+            "2026-01-31T12:00:00+00:00."
+        )
 
 
 def active_at(activations: Sequence[Activation], instants: Instants) -> Mask:

@@ -16,15 +16,47 @@ from typing import Any
 
 import fsspec
 import safetensors.numpy
+from pydantic import ConfigDict, JsonValue
 from safetensors import SafetensorError
 
 from feast_bc.errors import ArtifactError, DimensionError, DirectionError, FeastBCError
+from feast_bc.stored_format import StoredFormat, json_values
 from feast_bc.transforms import KINDS, BackwardTransform
+from feast_bc.transforms.entry import HoldoutEntry, TransformEntry
 from feast_bc.transforms.holdout import Holdout
 
-SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 TENSOR_FILE = "backward.safetensors"
+
+
+class TensorHeader(StoredFormat):
+    """The metadata of the safetensors file, all of it text: kind and direction of the tensors."""
+
+    model_config = ConfigDict(strict=False)
+
+    NOUN = "the header of a backward transformation"
+    SCHEMA = 1
+
+    kind: str
+    from_version: int
+    to_version: int
+
+
+class ArtifactManifest(StoredFormat):
+    """The manifest of an artifact folder.
+
+    Attributes:
+        transform: what the safetensors file holds.
+        holdout: the entities that the fit did not see; None if none were left out.
+        metrics: numbers of the training.
+    """
+
+    NOUN = "a manifest"
+    SCHEMA = 1
+
+    transform: TransformEntry
+    holdout: HoldoutEntry | None
+    metrics: dict[str, JsonValue]
 
 
 @dataclass(frozen=True)
@@ -85,17 +117,18 @@ def dumps(transform: BackwardTransform) -> bytes:
 
     The same transformation always yields the same bytes, hence the same digest.
     """
-    metadata = {
-        "schema_version": str(SCHEMA_VERSION),
-        "kind": transform.kind,
-        "from_version": str(transform.from_version),
-        "to_version": str(transform.to_version),
-    }
+    header = TensorHeader(
+        schema_version=TensorHeader.SCHEMA,
+        kind=transform.kind,
+        from_version=transform.from_version,
+        to_version=transform.to_version,
+    )
+    metadata = {name: str(value) for name, value in header.as_json().items()}
     data: bytes = safetensors.numpy.save(dict(transform.tensors()), metadata=metadata)
     # safetensors writes the metadata in random order: write the header again, sorted.
     size = int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":"))
-    padded = header.encode() + b" " * (-len(header.encode()) % 8)  # tensors stay aligned
+    text = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":"))
+    padded = text.encode() + b" " * (-len(text.encode()) % 8)  # tensors stay aligned
     return len(padded).to_bytes(8, "little") + padded + data[8 + size :]
 
 
@@ -117,13 +150,10 @@ def loads(data: bytes, *, sha256: str | None = None, of: str = "artifact") -> Ba
         )
     try:
         tensors = safetensors.numpy.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        metadata = header["__metadata__"]
-        check_schema(int(metadata["schema_version"]), of=of)
-        return KINDS[metadata["kind"]].from_tensors(
-            tensors,
-            from_version=int(metadata["from_version"]),
-            to_version=int(metadata["to_version"]),
+        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        header = TensorHeader.loads(json.dumps(metadata).encode(), of=of)
+        return KINDS[header.kind].from_tensors(
+            tensors, from_version=header.from_version, to_version=header.to_version
         )
     except FeastBCError:
         raise
@@ -162,17 +192,17 @@ def save_artifact(
     if folder.exists():
         raise ArtifactError(f"{folder} exists already; artifacts are immutable. Use a new folder.")
     data = dumps(transform)
-    manifest = {
-        "schema_version": SCHEMA_VERSION,
-        "transform": describe(transform, data),
-        "holdout": holdout.to_dict() if holdout else None,
-        "metrics": metrics or {},
-    }
+    manifest = ArtifactManifest(
+        schema_version=ArtifactManifest.SCHEMA,
+        transform=TransformEntry.of(transform, digest(data)),
+        holdout=HoldoutEntry.of(holdout),
+        metrics=json_values(metrics or {}, of=str(folder)),
+    )
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         (aside / TENSOR_FILE).write_bytes(data)
-        (aside / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
+        (aside / MANIFEST_FILE).write_bytes(manifest.dumps())
         aside.chmod(0o755)
         aside.rename(folder)
     except BaseException:
@@ -181,7 +211,7 @@ def save_artifact(
     return folder
 
 
-def load_artifact(folder: str | Path) -> tuple[BackwardTransform, dict[str, Any]]:
+def load_artifact(folder: str | Path) -> tuple[BackwardTransform, ArtifactManifest]:
     """Read an artifact folder back.
 
     Returns:
@@ -192,25 +222,17 @@ def load_artifact(folder: str | Path) -> tuple[BackwardTransform, dict[str, Any]
     """
     folder = Path(folder)
     try:
-        manifest = json.loads((folder / MANIFEST_FILE).read_text())
+        stored = (folder / MANIFEST_FILE).read_bytes()
         data = (folder / TENSOR_FILE).read_bytes()
     except FileNotFoundError as error:
         raise ArtifactError(
             f"{error.filename} is missing; an artifact is a folder with {MANIFEST_FILE} and "
             f"{TENSOR_FILE}, as `save_artifact` writes it."
         ) from None
-    except ValueError as error:
-        raise ArtifactError(f"{folder / MANIFEST_FILE}: not JSON ({error}).") from error
-    try:
-        check_schema(manifest["schema_version"], of=str(folder / MANIFEST_FILE))
-        promised = manifest["transform"]
-        transform = loads(data, sha256=promised["sha256"], of=str(folder / TENSOR_FILE))
-        differs = describe(transform, data) != promised
-    except (KeyError, TypeError) as error:
-        raise ArtifactError(
-            f"{folder / MANIFEST_FILE}: field {error} is missing or malformed."
-        ) from error
-    if differs:
+    manifest = ArtifactManifest.loads(stored, of=str(folder / MANIFEST_FILE))
+    promised = manifest.transform
+    transform = loads(data, sha256=promised.sha256, of=str(folder / TENSOR_FILE))
+    if TransformEntry.of(transform, promised.sha256) != promised:
         raise ArtifactError(
             f"{folder / MANIFEST_FILE} describes {promised}, but {TENSOR_FILE} holds "
             f"{transform!r}. The two do not belong together."
@@ -218,25 +240,6 @@ def load_artifact(folder: str | Path) -> tuple[BackwardTransform, dict[str, Any]
     return transform, manifest
 
 
-def describe(transform: BackwardTransform, data: bytes) -> dict[str, Any]:
-    """The manifest's entry for a transformation: kind, direction, dims, digest."""
-    return {
-        "kind": transform.kind,
-        "direction": {"from": transform.from_version, "to": transform.to_version},
-        "dims": {"from": transform.from_dim, "to": transform.to_dim},
-        "sha256": digest(data),
-    }
-
-
 def digest(data: bytes) -> str:
     """Hex sha256."""
     return hashlib.sha256(data).hexdigest()
-
-
-def check_schema(found: int, *, of: str) -> None:
-    """Raise ArtifactError for a schema version this release cannot read."""
-    if not isinstance(found, int) or found > SCHEMA_VERSION:
-        raise ArtifactError(
-            f"{of}: schema version {found} is newer than {SCHEMA_VERSION}, the newest this "
-            "release of feast-bc reads. Upgrade feast-bc."
-        )

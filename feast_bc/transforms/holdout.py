@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -46,6 +45,3 @@ class Holdout:
         text = "\x1f".join([self.salt, *map(str, parts)])
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
         return int.from_bytes(digest, "little")
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)

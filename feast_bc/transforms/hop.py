@@ -38,7 +38,7 @@ def check_hop(hop: Hop | None, *, of: str, version: int, dim: int, below: int) -
     k = version
     if hop is None:
         raise ChainGapError(
-            f"{of} has no backward transformation {k} -> {k - 1}; publish it with one."
+            f"{of} needs its backward transformation {k} -> {k - 1}; publish it with one."
         )
     if (hop.from_version, hop.to_version) != (k, k - 1):
         raise DirectionError(f"{of}: expected a transformation {k} -> {k - 1}, found {hop!r}.")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from feast import type_map
@@ -16,16 +15,17 @@ from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.repo_config import RepoConfig
 from feast.value_type import ValueType
 
-from feast_bc.catalog.data_source_json import source_from_json, source_to_json
 from feast_bc.catalog.versions import EmbeddingVersion
-from feast_bc.errors import CatalogError, ProviderError
-from feast_bc.rule import Activation, Digests, Member, Plan
+from feast_bc.errors import ProviderError
+from feast_bc.rule import Digests, Member, Plan
 from feast_bc.transforms import BackwardTransform
-from feast_bc.transforms.artifact import SCHEMA_VERSION, TransformRef, check_schema
 from feast_bc.transforms.chain import load_chain
+from feast_bc.views.registry_plan import RegistryPlan
 from feast_bc.views.serving import MATERIALIZED, ON_READ, Serving, check_serving
 
 PROVIDER = "feast_bc.BackwardCompatibleProvider"
+CLASS = "feast_bc.BackwardCompatibleSource"
+"""Under which name the registry knows the class below, wherever it stands."""
 
 
 class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
@@ -161,7 +161,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         return (
             isinstance(other, BackwardCompatibleSource)
             and super().__eq__(other)
-            and self._message() == other._message()
+            and self._plan_message() == other._plan_message()
         )
 
     def __hash__(self) -> int:
@@ -170,52 +170,44 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
     def source_type(self) -> DataSourceProto.SourceType.ValueType:
         return DataSourceProto.CUSTOM_SOURCE
 
-    def _message(self) -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "embedding": self.embedding,
-            "ttl_seconds": None if self.ttl is None else self.ttl.total_seconds(),
-            "serving": self.serving,
-            "members": [_member_to_json(member) for member in self.members],
-            "older": [_member_to_json(member) for member in self.older],
-        }
+    def _plan_message(self) -> RegistryPlan:
+        return RegistryPlan.new(
+            embedding=self.embedding,
+            ttl=self.ttl,
+            serving=self.serving,
+            members=self.members,
+            older=self.older,
+        )
 
     def _to_proto_impl(self) -> DataSourceProto:
         proto = DataSourceProto(
             name=self.name,
             type=DataSourceProto.CUSTOM_SOURCE,
-            data_source_class_type=f"{type(self).__module__}.{type(self).__name__}",
+            data_source_class_type=CLASS,
             timestamp_field=self.timestamp_field,
             description=self.description,
             tags=self.tags,
             owner=self.owner,
         )
-        proto.custom_options.configuration = json.dumps(self._message()).encode()
+        proto.custom_options.configuration = json.dumps(self._plan_message().as_json()).encode()
         return proto
 
     @staticmethod
     def from_proto(data_source: DataSourceProto) -> BackwardCompatibleSource:
         of = f"data source {data_source.name!r} in the Feast registry"
-        try:
-            plan = json.loads(data_source.custom_options.configuration)
-            check_schema(plan["schema_version"], of=of)
-            ttl = plan["ttl_seconds"]
-            return BackwardCompatibleSource(
-                name=data_source.name,
-                embedding=plan["embedding"],
-                members=[_member_from_json(member, of=of) for member in plan["members"]],
-                older=[_member_from_json(member, of=of) for member in plan.get("older", ())],
-                ttl=None if ttl is None else timedelta(seconds=ttl),
-                serving=plan.get("serving", MATERIALIZED),
-                timestamp_field=data_source.timestamp_field,
-                description=data_source.description,
-                tags=dict(data_source.tags),
-                owner=data_source.owner,
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise CatalogError(
-                f"{of} is malformed ({type(error).__name__}: {error}). Run `feast apply` again."
-            ) from error
+        plan = RegistryPlan.loads(data_source.custom_options.configuration, of=of)
+        return BackwardCompatibleSource(
+            name=data_source.name,
+            embedding=plan.embedding,
+            members=[member.as_version(of=of) for member in plan.members],
+            older=[member.as_version(of=of) for member in plan.older],
+            ttl=plan.ttl,
+            serving=plan.serving,
+            timestamp_field=data_source.timestamp_field,
+            description=data_source.description,
+            tags=dict(data_source.tags),
+            owner=data_source.owner,
+        )
 
     def validate(self, config: RepoConfig) -> None:
         """Check that the store can serve this source; Feast calls it on `feast apply`.
@@ -266,38 +258,3 @@ def state_name(embedding: str, serving: Serving) -> str:
     Each serving has its own: the two may stand beside one another.
     """
     return f"{embedding}_state" if serving == MATERIALIZED else f"{embedding}_native_state"
-
-
-def _member_to_json(member: EmbeddingVersion) -> dict[str, Any]:
-    return {
-        "version": member.version,
-        "dim": member.dim,
-        "feature": member.feature,
-        "source": source_to_json(member.source),
-        "transform": None if member.transform is None else vars(member.transform),
-        "activations": [
-            {name: instant and instant.isoformat() for name, instant in vars(activation).items()}
-            for activation in member.activations
-        ],
-        "retired": member.retired,
-        "manifest_sha256": member.manifest_sha256,
-    }
-
-
-def _member_from_json(message: dict[str, Any], *, of: str) -> EmbeddingVersion:
-    transform = message["transform"]
-    return EmbeddingVersion(
-        version=message["version"],
-        dim=message["dim"],
-        feature=message["feature"],
-        source=source_from_json(message["source"], of=of),
-        transform=None if transform is None else TransformRef(**transform),
-        activations=tuple(
-            Activation(
-                **{name: text and datetime.fromisoformat(text) for name, text in pair.items()}
-            )
-            for pair in message["activations"]
-        ),
-        retired=message.get("retired", False),
-        manifest_sha256=message.get("manifest_sha256", ""),
-    )

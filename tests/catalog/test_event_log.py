@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feast_bc.catalog.event_log import ACTIVATE, RETIRE, ROLLBACK, Event, fold
+from feast_bc.catalog.event import ACTIVATE, RETIRE, ROLLBACK, Event
+from feast_bc.catalog.event_log import fold
 from feast_bc.errors import CatalogError
 from tests.catalog.catalogs import T0
 
@@ -34,7 +35,7 @@ def test_folding_against_a_brute_force_oracle(script):
             RETIRE: True,
         }[kind]
         at = None if kind == RETIRE else T0 + timedelta(hours=hour)
-        event = Event(kind, version, at)
+        event = Event.new(kind, version, at)
         if not possible:
             with pytest.raises(CatalogError, match=f"event {len(accepted) + 1} of"):
                 fold([*accepted, event])

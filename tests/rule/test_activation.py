@@ -49,9 +49,9 @@ def test_instants_are_exact_to_the_microsecond() -> None:
 
 def test_naive_datetimes_are_refused() -> None:
     naive = datetime(2026, 1, 1)  # noqa: DTZ001
-    with pytest.raises(CatalogError, match="active_from 2026-01-01T00:00:00 has no time zone"):
+    with pytest.raises(CatalogError, match=r"^2026-01-01T00:00:00 has no time zone"):
         Activation(naive)
-    with pytest.raises(CatalogError, match="active_until"):
+    with pytest.raises(CatalogError, match="has no time zone"):
         Activation(EPOCH, naive)
 
 

@@ -1,0 +1,117 @@
+"""The alignment of a version with the older ones, as its manifest keeps it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from feast_bc.catalog.manifest import Manifest
+from feast_bc.errors import ArtifactError
+from feast_bc.stored_format import first_problem
+
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Alignment:
+    """How near transformed vectors z~ come to native ones z.
+
+    Attributes:
+        entities: how many entities were compared.
+        centred_error: ||z~ - z||_F / ||z - mean(z)||_F, 1 for the mean vector alone; None if
+            there was nothing to compare, or all z are equal.
+        error_of_mean: ||z - mean(z)||_F / ||z||_F: the uncentred error of the mean vector alone.
+            Where it is small, uncentred errors and cosines say little. None likewise, or if all
+            z are 0.
+        cosine: the mean cosine of z~ and z, where a zero vector counts as 0; None if there was
+            nothing to compare.
+    """
+
+    entities: int
+    centred_error: float | None = None
+    error_of_mean: float | None = None
+    cosine: float | None = None
+
+
+@dataclass(frozen=True, config=_STRICT)
+class VersionAlignment:
+    """The alignment of the chain k -> version.
+
+    Attributes:
+        version: the older version j.
+        common: how many entities both versions have.
+        on_all: on all common entities (at most 100,000 of them).
+        on_held_out: on those among them which the fit did not see; None if the artifact does
+            not declare a holdout.
+        note: why it is not known, if it is not.
+    """
+
+    version: int
+    common: int
+    on_all: Alignment
+    on_held_out: Alignment | None = None
+    note: str | None = None
+
+    @property
+    def decisive(self) -> tuple[str, Alignment]:
+        """What a gate looks at: held-out entities where there are any, else all."""
+        if self.on_held_out is not None and self.on_held_out.entities:
+            return "held_out", self.on_held_out
+        return "all", self.on_all
+
+
+@dataclass(frozen=True, config=_STRICT)
+class AlignmentReport:
+    """The alignment of version k with every older version.
+
+    Attributes:
+        version: k.
+        entities: how many entities version k has.
+        older: one entry per older version, k-1 first: that one is the hop B_k itself, the
+            others are whole chains k -> j.
+    """
+
+    version: int
+    entities: int
+    older: tuple[VersionAlignment, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, as it stands in the manifest under metrics["alignment"]."""
+        plain: dict[str, Any] = _REPORT.dump_python(self, mode="json")
+        return plain
+
+    @classmethod
+    def from_json(cls, report: object, *, of: str) -> AlignmentReport:
+        """Read `to_json` back.
+
+        Args:
+            report: the JSON value.
+            of: where it stands, for error messages.
+
+        Raises:
+            ArtifactError: it is no report.
+        """
+        try:
+            return _REPORT.validate_json(json.dumps(report))
+        except ValidationError as error:
+            raise ArtifactError(
+                f"{of}: expected an alignment report, found another value "
+                f"({first_problem(error)}). Publish the version again."
+            ) from error
+
+
+_REPORT = TypeAdapter(AlignmentReport)
+
+
+def stored_report(manifest: Manifest) -> AlignmentReport | None:
+    """The alignment that was measured at publish; None where it was not.
+
+    Raises:
+        ArtifactError: what the manifest has in its place is no report.
+    """
+    stored = manifest.metrics.get("alignment")
+    of = f"the manifest of {manifest.embedding} version {manifest.version}"
+    return None if stored is None else AlignmentReport.from_json(stored, of=of)

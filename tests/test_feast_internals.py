@@ -1,0 +1,140 @@
+"""Feast's insides are what feast-bc takes them for; a release that moves one fails here."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from feast import FeatureView, utils
+from feast.infra.compute_engines.base import ComputeEngine
+from feast.infra.offline_stores.dask import DaskOfflineStore
+from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
+from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob
+from feast.infra.online_stores import helpers, sqlite
+from feast.infra.online_stores.online_store import OnlineStore
+from feast.infra.online_stores.redis import RedisOnlineStore
+from feast.infra.online_stores.remote import RemoteOnlineStore
+from feast.infra.online_stores.sqlite import SqliteOnlineStore
+from feast.infra.passthrough_provider import PassthroughProvider
+
+from feast_bc import feast_internals
+from feast_bc.feast_internals import DASK, DUCKDB, REDIS, REMOTE, SQLITE, is_a, sqlite_table
+from feast_bc.materialization.compute_engine import BackwardCompatibleComputeEngine
+from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
+from feast_bc.offline.store import BackwardCompatibleOfflineStore
+from feast_bc.online.store import BackwardCompatibleOnlineStore
+from feast_bc.provider import BackwardCompatibleProvider
+
+SIGNATURES: dict[Callable[..., Any], str] = {
+    helpers._mmh3: "key",
+    helpers.compute_versioned_name: "table enable_versioning",
+    utils._parse_feature_ref: "ref",
+    utils._get_unique_entities: "table join_key_values entity_name_to_join_key_map",
+    utils._get_entity_key_protos: "entity_rows",
+    utils._populate_response_from_feature_data: (
+        "requested_features read_rows indexes online_features_response full_feature_names table "
+        "output_len include_feature_view_version_metadata"
+    ),
+    OnlineStore._read_features_per_fv: (
+        "self config grouped_refs join_key_values entity_name_to_join_key_map "
+        "online_features_response full_feature_names include_feature_view_version_metadata"
+    ),
+    OnlineStore._read_features_per_fv_async: (
+        "self config grouped_refs join_key_values entity_name_to_join_key_map "
+        "online_features_response full_feature_names include_feature_view_version_metadata"
+    ),
+    RedisOnlineStore._get_client: "self online_store_config",
+    RedisOnlineStore._get_client_async: "self online_store_config",
+    RedisOnlineStore._read_hash_fields: "self config commands",
+    RedisOnlineStore._generate_hset_keys_for_features: (
+        "self feature_view requested_features fv_name_override"
+    ),
+    RedisOnlineStore._generate_redis_keys_for_entities: "self config entity_keys",
+    RedisOnlineStore._convert_redis_values_to_protobuf: (
+        "self redis_values feature_view requested_features"
+    ),
+    SqliteOnlineStore._get_conn: "self config",
+    sqlite._quote_id: "identifier",
+    sqlite.adapt_datetime_epoch: "val",
+}
+
+
+@pytest.mark.parametrize("function", SIGNATURES, ids=lambda f: f.__qualname__)
+def test_signatures(function: Callable[..., Any]) -> None:
+    assert list(inspect.signature(function).parameters) == SIGNATURES[function].split()
+
+
+@pytest.mark.parametrize(
+    ("name", "cls"),
+    [
+        (REDIS, RedisOnlineStore),
+        (SQLITE, SqliteOnlineStore),
+        (REMOTE, RemoteOnlineStore),
+        (DASK, DaskOfflineStore),
+        (DUCKDB, DuckDBOfflineStore),
+    ],
+)
+def test_class_names(name: str, cls: type) -> None:
+    assert is_a(cls, name)
+    assert not is_a(object(), name)
+
+
+def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Those that a caller fills."""
+    found = inspect.signature(function).parameters
+    return {name: each for name, each in found.items() if name != "self"}
+
+
+OVERRIDES = {
+    BackwardCompatibleComputeEngine: ComputeEngine,
+    BackwardCompatibleOfflineStore: OfflineStore,
+    BackwardCompatibleOnlineStore: OnlineStore,
+    BackwardCompatibleProvider: PassthroughProvider,
+    BackwardCompatibleRetrievalJob: RetrievalJob,
+}
+
+
+@pytest.mark.parametrize(
+    ("ours", "name"),
+    [
+        (ours, name)
+        for ours, theirs in OVERRIDES.items()
+        for name, member in vars(ours).items()
+        if inspect.isfunction(member) and hasattr(theirs, name) and name != "__init__"
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_overridden_methods_take_what_feast_passes(ours: type, name: str) -> None:
+    """By position and by name: Feast calls some of them either way."""
+    theirs, mine = (parameters(getattr(cls, name)) for cls in (OVERRIDES[ours], ours))
+    named = [n for n, p in mine.items() if p.kind == p.POSITIONAL_OR_KEYWORD]
+    assert named == (list(theirs) if len(named) == len(mine) else list(theirs)[: len(named)])
+
+
+def test_the_table_of_a_view() -> None:
+    view = FeatureView(name='odd "name"', entities=[], source=None, schema=[])
+    theirs = sqlite._quote_id(helpers.compute_table_id("project", view, False))
+    assert sqlite_table("project", view.name) == theirs
+
+
+def test_private_names_of_feast_stand_in_one_place() -> None:
+    package = Path(feast_internals.__file__).parent
+    found = []
+    for path in package.rglob("*.py"):
+        if path == Path(feast_internals.__file__):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("feast."):
+                module = import_module(node.module or "")
+                names = [alias.name for alias in node.names if alias.name.startswith("_")]
+                found += [f"{path.name}: {module.__name__}.{name}" for name in names]
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+                owner = ast.unparse(node.value)
+                ours = owner in {"self", "cls", "other", "super()"} or node.attr.startswith("__")
+                found += [] if ours else [f"{path.name}: {owner}.{node.attr}"]
+    assert found == []
