@@ -7,7 +7,7 @@ INSTALL = $(RUN) -m pip install --quiet --constraint constraints.txt --editable
 DEMO := $(VENV)/.demo
 DEV := $(VENV)/.dev
 
-.PHONY: demo test test-wheel lint check-rule mutants bench clean
+.PHONY: demo test test-wheel test-next lint check-rule mutants bench clean
 
 demo: $(DEMO)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
 	$(RUN) -m training demo
@@ -17,6 +17,9 @@ test: lint  ## everything that must hold
 
 test-wheel:  ## the README on the built wheel, installed as its users do
 	PYTHON=$(PYTHON) .ci/wheel
+
+test-next:  ## the suite on the newest Feast of the index, pre-releases too
+	PYTHON=$(PYTHON) .ci/next
 
 lint: $(DEV)
 	$(RUN) -m ruff check .

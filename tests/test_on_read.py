@@ -15,7 +15,7 @@ from feast_bc.columns.arrays import NEVER
 from feast_bc.columns.encoding import NULL, encode
 from feast_bc.columns.instants import to_micros
 from feast_bc.online.on_read import resolve
-from feast_bc.online.reading import Column, Request, run
+from feast_bc.online.request import Column, Request, run
 from feast_bc.rule import Rows, State
 from feast_bc.views.source import BackwardCompatibleSource
 from tests.families import Family, Row, at

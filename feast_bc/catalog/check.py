@@ -76,7 +76,7 @@ class _Inspection:
         return name in self.files.list(folder)
 
     def _manifest(self, version: int, parent: str | None) -> tuple[Manifest | None, str | None]:
-        """Check a manifest; its content, and the digest its child must name."""
+        """Check a manifest; return its content and the digest that version k+1 must name."""
         read: list[tuple[Manifest, str]] = []
 
         def look() -> None:

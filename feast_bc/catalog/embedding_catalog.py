@@ -306,7 +306,7 @@ class EmbeddingCatalog:
         return CatalogChange(_with_history(shelf, events)[version], changed)
 
     def _released(self, embedding: str) -> int:
-        """The version that a rollback concerns which names none."""
+        """The version that a rollback ends if it names none."""
         released = fold(EventLog(self._files, embedding).read()).released
         if released is None:
             self._known(embedding)  # raises where there is no such embedding
@@ -319,7 +319,7 @@ class EmbeddingCatalog:
         return sorted(int(match[1]) for match in folders if match)
 
     def _known(self, embedding: str) -> list[PublishedVersion]:
-        """As `_shelf`. Raises UnknownVersionError where it is empty."""
+        """Every version, 0 first, without its history. Raises UnknownVersionError if there is none."""
         shelf = self._shelf(embedding)
         if not shelf:
             known = ", ".join(self.embeddings()) or "none"

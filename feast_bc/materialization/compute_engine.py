@@ -24,7 +24,7 @@ from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.entity_keys import key_types
 from feast_bc.materialization.family import FamilyMaterialization, Progress
 from feast_bc.native.latest_rows import LatestRows, latest_rows
-from feast_bc.online.reading import STATES, Column, Request
+from feast_bc.online.request import STATES, Column, Request
 from feast_bc.online.stores import reader_for_table, writer_for
 from feast_bc.online.written_views import WrittenViews
 from feast_bc.views.stored_views import version_source

@@ -29,7 +29,7 @@ from feast_bc.materialization.view_changes import ViewChanges
 from feast_bc.native.latest_rows import LatestRows
 from feast_bc.online.ahead import ahead
 from feast_bc.online.on_read import decode_states
-from feast_bc.online.reading import Column
+from feast_bc.online.request import Column
 from feast_bc.online.writer import OnlineWriter, ViewValues
 from feast_bc.online.written_views import WrittenViews
 from feast_bc.rule import NONE, NOTHING, Rows, State, Winners, Written, news_since
@@ -120,9 +120,9 @@ class FamilyMaterialization:
         }
 
     def _begin(self) -> None:
-        """Find out what is news, and forget what was written of all that is written anew.
+        """Find out what has to be written, and take back the records of views that are written whole.
 
-        A run that ends early leaves values of two plans behind.
+        If this run ends early, such a view holds values of two plans: the next run writes it whole.
         """
         try:
             targets = list(self._targets.values())

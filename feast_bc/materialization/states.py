@@ -44,7 +44,7 @@ class FamilyStates:
     def last_givers(self, versions: Sequence[int], views: Sequence[ViewChanges]) -> Winners:
         """Per entity the last version from which it gets a value; NONE for a null or a bare state.
 
-        With that value its state is written: it never tells of what does not stand yet.
+        Its state is written with that value, so that no state names a value that is not stored yet.
 
         Args:
             versions: in the order in which their values are written; nulls come last.

@@ -10,7 +10,7 @@ from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
 
 from feast_bc.feast_internals import read_views_one_by_one, read_views_one_by_one_async
-from feast_bc.online.feast_rows import Row, no_row
+from feast_bc.online.answers import Answer, no_answer
 from feast_bc.online.reader import StoreReader
 from feast_bc.online.writer import FeastWriter, OnlineWriter
 
@@ -29,6 +29,6 @@ class StoreAccess:
 
     reader: type[StoreReader] = StoreReader
     writer: Callable[[OnlineStore, RepoConfig], OnlineWriter] = FeastWriter
-    missing: Callable[[str], Row] = no_row
+    missing: Callable[[str], Answer] = no_answer
     read_views: Callable[..., None] = read_views_one_by_one
     read_views_async: Callable[..., Awaitable[Any]] = read_views_one_by_one_async

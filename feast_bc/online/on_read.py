@@ -15,7 +15,7 @@ import numpy as np
 
 from feast_bc.columns.arrays import NEVER, Instants, Mask, Matrix, RowNumbers
 from feast_bc.columns.encoding import decode, decode_bytes
-from feast_bc.online.reading import STATES, Column, Reading, Request, Wanted
+from feast_bc.online.request import STATES, Column, Reading, Request, Wanted
 from feast_bc.rule import State, Winners
 from feast_bc.views.source import BackwardCompatibleSource
 

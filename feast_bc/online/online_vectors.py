@@ -15,7 +15,7 @@ from feast_bc.columns.entity_ids import join_keys
 from feast_bc.errors import ProviderError
 from feast_bc.online.on_read import resolve
 from feast_bc.online.reader import StoreReader
-from feast_bc.online.reading import VALUES, Reading, Request, run, run_async
+from feast_bc.online.request import VALUES, Reading, Request, run, run_async
 from feast_bc.online.stores import reader_for_table
 from feast_bc.views.source import PROVIDER
 from feast_bc.views.stored_views import is_on_read, version_source

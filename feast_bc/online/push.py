@@ -30,7 +30,7 @@ from feast_bc.columns.timestamps import to_instants
 from feast_bc.columns.vectors import to_matrix
 from feast_bc.errors import InvalidVectorsError
 from feast_bc.online.on_read import decode_states
-from feast_bc.online.reading import STATES, Request
+from feast_bc.online.request import STATES, Request
 from feast_bc.online.stores import reader_for_table, writer_for
 from feast_bc.online.writer import ViewValues
 from feast_bc.rule import Rows, State
@@ -62,7 +62,7 @@ class PushedRows:
 
     @property
     def rows(self) -> Rows:
-        """They, as the rule sees them."""
+        """The pushed rows as the rule sees them."""
         return Rows(self.instants, np.ones(len(self.instants), bool))
 
 
@@ -152,7 +152,7 @@ def _take(
     now: int,
     accepted: Mask,
 ) -> Mask:
-    """Whose value in a view is written from the pushed rows; notes it in the states."""
+    """Decide whose value in a view the pushed rows replace, and note it in the states."""
     taken = accepted & _wins(source, version, state, pushed, now)
     state.lost_track(source.version, accepted & ~taken & (state.giver(source.version) == version))
     state.wrote(source.version, np.full(len(taken), version), taken)

@@ -12,7 +12,7 @@ from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.repo_config import RepoConfig
 
 from feast_bc.feast_internals import stored_name
-from feast_bc.online.reading import Column, Request, Wanted, take
+from feast_bc.online.request import Column, Request, Wanted, take
 from feast_bc.views.source import native_name, state_name
 from feast_bc.views.stored_views import STATE, native_view, state_view
 

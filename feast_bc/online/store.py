@@ -15,9 +15,9 @@ from feast.repo_config import RepoConfig
 from feast_bc import clock
 from feast_bc.errors import ProviderError
 from feast_bc.feast_internals import REMOTE
-from feast_bc.online.feast_rows import Row, feast_rows
+from feast_bc.online.answers import Answer, answers
 from feast_bc.online.on_read import Resolved, resolve
-from feast_bc.online.reading import run, run_async
+from feast_bc.online.request import run, run_async
 from feast_bc.online.stores import access, reader_for
 from feast_bc.online.written_views import WrittenViews
 from feast_bc.rule import NOTHING
@@ -35,7 +35,7 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
         table: FeatureView,
         entity_keys: list[EntityKeyProto],
         requested_features: list[str] | None = None,
-    ) -> list[Row]:
+    ) -> list[Answer]:
         if not is_on_read(table):
             return super().online_read(config, table, entity_keys, requested_features)  # type: ignore[no-any-return]
         reading = resolve(table.batch_source, len(entity_keys), clock.now())
@@ -48,7 +48,7 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
         table: FeatureView,
         entity_keys: list[EntityKeyProto],
         requested_features: list[str] | None = None,
-    ) -> list[Row]:
+    ) -> list[Answer]:
         if not is_on_read(table):
             return await super().online_read_async(  # type: ignore[no-any-return]
                 config, table, entity_keys, requested_features
@@ -57,8 +57,8 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
         read = reader_for(self, config, table, entity_keys).read_async
         return self._rows(table, await run_async(reading, read))
 
-    def _rows(self, view: FeatureView, resolved: Resolved) -> list[Row]:
-        return feast_rows(view, access(self).missing(view.features[0].name), resolved)
+    def _rows(self, view: FeatureView, resolved: Resolved) -> list[Answer]:
+        return answers(view, access(self).missing(view.features[0].name), resolved)
 
     def _read_features_per_fv(self, config: RepoConfig, grouped_refs: Any, *rest: Any) -> None:
         if any(is_on_read(view) for view, _ in grouped_refs):

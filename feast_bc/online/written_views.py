@@ -12,7 +12,7 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.columns.encoding import decode_bytes
 from feast_bc.feast_internals import stored_name
-from feast_bc.online.reading import VALUES, Request
+from feast_bc.online.request import VALUES, Request
 from feast_bc.online.stores import reader_for_table, writer_for
 from feast_bc.online.writer import ViewValues
 from feast_bc.rule import NOTHING, Written

@@ -151,7 +151,7 @@ class Plan:
         return self.winners(at, {version: self.usable(row, at) for version, row in rows.items()})
 
     def newest_gives_all(self, at: int, rows: Rows) -> bool:
-        """Whether nobody but the newest version that counts wins.
+        """Whether the newest version that counts gives every value.
 
         Args:
             at: the instant t.
@@ -213,7 +213,7 @@ class Plan:
         return changed
 
     def touched(self, since: int, until: int, rows: Mapping[int, Rows]) -> Mask:
-        """Who got a row since an instant, whatever came of it.
+        """Who got a row since an instant, whether or not it changed the value.
 
         Args:
             since, until, rows: as for `changed`.

@@ -122,5 +122,5 @@ class State:
         column["gave"][where] = (winner + _VERSION_0)[where]
 
     def lost_track(self, view: int, where: Mask) -> None:
-        """Note that it is no longer known which row gave view j's value, only that it is there."""
+        """Note that view j has a value, and that it is not known any more which row gave it."""
         self.entries["gave"][:, view][where] = _NULL

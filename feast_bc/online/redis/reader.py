@@ -13,10 +13,10 @@ from redis import Redis
 
 from feast_bc.feast_internals import redis_client, redis_client_async, redis_replies
 from feast_bc.online.reader import StoreReader
-from feast_bc.online.reading import Column, Request, take
 from feast_bc.online.redis.commands import hget, hmget
 from feast_bc.online.redis.exchange import Exchange
 from feast_bc.online.redis.fields import view_fields
+from feast_bc.online.request import Column, Request, take
 
 Commands = list[tuple[bytes, list[bytes]]]
 Replies = Sequence[Sequence["bytes | None"]]

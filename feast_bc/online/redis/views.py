@@ -24,7 +24,7 @@ from feast_bc.feast_internals import (
     stored_name,
     unique_entities,
 )
-from feast_bc.online.feast_rows import Row, feast_rows
+from feast_bc.online.answers import Answer, answers
 from feast_bc.online.on_read import resolve
 from feast_bc.online.redis.reader import (
     Commands,
@@ -39,14 +39,14 @@ from feast_bc.views.stored_views import is_on_read
 Entities = Sequence[Mapping[str, ValueProto]]
 """Per entity its join keys and their values."""
 
-Rounds = Generator[Commands, Replies, list[Row]]
+Rounds = Generator[Commands, Replies, list[Answer]]
 """Yields the HMGETs of one round trip, is sent their replies, returns the rows."""
 
 
 _EPOCH = to_datetime(0)
 
 
-def missing(feature: str) -> Row:
+def missing(feature: str) -> Answer:
     """What Feast's Redis store answers for an entity without a row."""
     return _EPOCH, {feature: ValueProto()}
 
@@ -86,7 +86,7 @@ class _Views:
         self._options = (full_feature_names, view_version_metadata)
         self._places = []
         self._rounds: list[Rounds] = []
-        self._rows: dict[int, list[Row]] = {}
+        self._rows: dict[int, list[Answer]] = {}
         self._pending: dict[int, Commands] = {}
         for i, (view, features) in enumerate(grouped_refs):
             entities, rows_of_entity, count = unique_entities(
@@ -143,7 +143,7 @@ def _on_read(
             request = reading.send(columns(request, replies))
         except StopIteration as stop:
             (feature,) = (field.name for field in view.features)
-            return feast_rows(view, missing(feature), stop.value)
+            return answers(view, missing(feature), stop.value)
 
 
 def _stored(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from feast_bc.feast_internals import sqlite_connection, sqlite_table
 from feast_bc.online.reader import StoreReader
-from feast_bc.online.reading import Column, Request, take
+from feast_bc.online.request import Column, Request, take
 
 # Keys in one query; SQLite's oldest limit is 999 parameters.
 _KEYS = 900

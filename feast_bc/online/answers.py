@@ -1,4 +1,4 @@
-"""Values of version views as the rows that Feast's online stores return."""
+"""Values of version views as what Feast's online stores return for each entity."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from feast_bc.columns.encoding import encode
 from feast_bc.columns.instants import to_datetime
 from feast_bc.online.on_read import Resolved
 
-Row = tuple["datetime | None", "dict[str, ValueProto] | None"]
+Answer = tuple["datetime | None", "dict[str, ValueProto] | None"]
 
 
-def no_row(_feature: str) -> Row:
+def no_answer(_feature: str) -> Answer:
     """What most stores answer for an entity without a row."""
     return None, None
 
 
-def feast_rows(view: FeatureView, missing: Row, resolved: Resolved) -> list[Row]:
+def answers(view: FeatureView, missing: Answer, resolved: Resolved) -> list[Answer]:
     """Values as `online_read` returns them: what it would for the view's materialized rows.
 
     Args:
