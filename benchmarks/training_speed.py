@@ -36,14 +36,14 @@ import scipy.sparse as sp
 import torch
 
 from benchmarks.harness import Report, parser, peak_rss
-from training.data import BUNDLED, load
 from training.encoders.graph import Graph
 from training.encoders.graphsage import GraphSAGE, GraphSAGEOptions
 from training.encoders.pair_sampler import PairSampler
-from training.history import History, history
-from training.recall import first_purchases, most_popular, recall
-from training.schedule import Schedule
-from training.slices import slice_by_count
+from training.encoders.schedule import Schedule
+from training.interactions.history import History, history
+from training.interactions.interactions import BUNDLED, load
+from training.interactions.slices import slice_by_count
+from training.tasks.recall import first_purchases, most_popular, recall
 
 _REFERENCE_BATCH, _REFERENCE_RATE = 2048, 1e-3
 _PENALTY = 1e-2
@@ -110,7 +110,7 @@ def reference(encoder: GraphSAGE, task: Task, seed: int) -> Trainer:
 
 
 def ours(encoder: GraphSAGE, task: Task, seed: int, batch: int, rate: float) -> Trainer:
-    """The steps that `training.trainer.fit` takes."""
+    """The steps that `training.versions.trainer.fit` takes."""
     schedule = Schedule(batch=batch, masked=0.0, seed=seed)
     optimizer = torch.optim.Adam(encoder.parameters(), lr=rate)
     intended = encoder.task(task.past, schedule)

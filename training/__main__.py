@@ -12,17 +12,17 @@ import yaml
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.errors import FeastBCError
 from feast_bc.publishing.quality_gate import MAX_CENTRED_ERROR, QualityGate
-from training.demo import run as run_demo
-from training.experiment import read_experiment
-from training.methods import METHODS
-from training.release import KEYS, publish_versions
+from training.comparison.experiment import read_experiment
+from training.comparison.results import write_results
+from training.comparison.run import Run, check_known
+from training.demo.run import run as run_demo
 from training.report.finished_run import find_runs
 from training.report.page import write_report
-from training.results import write_results
-from training.run import Run, check_known
 from training.stages import Stages
-from training.tune import tune as search
-from training.tune_alignment import tune_alignment
+from training.tuning.alignment_search import tune_alignment
+from training.tuning.coordinate_search import tune as search
+from training.versions.methods import METHODS
+from training.versions.release import KEYS, publish_versions
 
 _EXPERIMENT = click.argument("experiment", type=click.Path(exists=True, path_type=Path))
 _DATA = click.option(
@@ -61,7 +61,7 @@ def main() -> None:
 )
 def demo(folder: Path) -> None:
     """Three versions on real data; a consumer model trained on v0 lives through v1 and v2."""
-    run_demo(folder)
+    run_demo(folder, Stages())
 
 
 @main.command()

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from training.history import History
-from training.schedule import Schedule
+from training.encoders.schedule import Schedule
+from training.interactions.history import History
 
 USERS, ITEMS = "user_embedding", "item_embedding"
 

@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from training.encoders.graph import Graph
 from training.encoders.ranked_pairs import GraphOptions, PairEncoder
-from training.history import History
+from training.interactions.history import History
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing_extensions import Self
 from training.encoders.graph import Graph
 from training.encoders.matrix_factorisation import MatrixFactorisation
 from training.encoders.ranked_pairs import GraphOptions
-from training.history import History
+from training.interactions.history import History
 
 
 class LightGCN(MatrixFactorisation):

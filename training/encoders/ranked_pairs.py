@@ -15,9 +15,9 @@ from torch import Tensor
 from training.encoders.encoder import ITEMS, USERS, Encoder, NodeSet, Step
 from training.encoders.graph import Graph
 from training.encoders.pair_sampler import Pairs, PairSampler
+from training.encoders.schedule import Schedule
 from training.encoders.sparse import inner_products
-from training.history import History
-from training.schedule import Schedule
+from training.interactions.history import History
 
 _ALIGNED = 4096  # pairs per step whose nodes are aligned; the paper: all 2,048
 

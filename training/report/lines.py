@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
-from training.methods import KEEP_ALL, NO_BC
 from training.report.canvas import label_right, limits, note_cut
 from training.report.look import INK, Look
 from training.report.series import Series
+from training.versions.methods import KEEP_ALL, NO_BC
 
 
 def draw_lines(axes: Axes, series: Mapping[str, Series], shown: Mapping[str, Look]) -> None:

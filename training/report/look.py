@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.degradation import consumers, counted_tasks, intended, unintended
-from training.methods import FIX_M0, KEEP_ALL, NO_BC
+from training.comparison.degradation import consumers, counted_tasks, intended, unintended
 from training.report.finished_run import FinishedRun
+from training.versions.methods import FIX_M0, KEEP_ALL, NO_BC
 
 BC_ALIGNER = "BC-Aligner"
 PAPER = (

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from training.degradation import interval, of_consumers
-from training.measurement import RECALL
-from training.methods import NO_BC
+from training.comparison.degradation import interval, of_consumers
+from training.comparison.measurement import RECALL
+from training.versions.methods import NO_BC
 
 
 @dataclass(frozen=True)

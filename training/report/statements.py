@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from training.degradation import (
+from training.comparison.degradation import (
     CHANCE,
     beats_most_popular,
     consumers,
@@ -16,12 +16,12 @@ from training.degradation import (
     task_bounds,
     unintended,
 )
-from training.measurement import HELD_OUT
-from training.methods import NO_BC
+from training.comparison.measurement import HELD_OUT
 from training.report.finished_run import FinishedRun
 from training.report.look import BC_ALIGNER, best_own
 from training.report.series import measure_by_version
 from training.report.tables import with_interval
+from training.versions.methods import NO_BC
 
 _FEW = 5  # seeds; fewer leave intervals too wide to rank methods
 

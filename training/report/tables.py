@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from training.degradation import (
+from training.comparison.degradation import (
     CHANCE,
     alignment,
     beats_most_popular,
@@ -18,10 +18,17 @@ from training.degradation import (
     task_bounds,
     unintended,
 )
-from training.measurement import HELD_OUT, MAP_PARAMETERS, PEAK_RSS, RECALL, SECONDS, VECTOR_BYTES
-from training.methods import FIX_M0, KEEP_ALL
+from training.comparison.measurement import (
+    HELD_OUT,
+    MAP_PARAMETERS,
+    PEAK_RSS,
+    RECALL,
+    SECONDS,
+    VECTOR_BYTES,
+)
 from training.report.finished_run import FinishedRun
 from training.report.look import emphasised, looks
+from training.versions.methods import FIX_M0, KEEP_ALL
 
 NOT_QUOTED = "not quoted"
 _FLOAT = 4  # bytes

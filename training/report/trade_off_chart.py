@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from training.degradation import intended, interval, unintended
-from training.methods import NO_BC
+from training.comparison.degradation import intended, interval, unintended
 from training.report.canvas import Limits, canvas, label_near, limits, note_cut, save, style
 from training.report.finished_run import FinishedRun
 from training.report.look import INK, Look
+from training.versions.methods import NO_BC
 
 
 def draw_trade_off(
