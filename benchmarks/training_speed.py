@@ -95,8 +95,8 @@ def reference(encoder: GraphSAGE, task: Task, seed: int) -> Trainer:
     while True:
         drawn = sampler.draw(past.bought.nnz, uniform)
         order = torch.randperm(len(drawn.user), generator=generator)
-        for chosen in order.split(_REFERENCE_BATCH):
-            users, items = encoder(past, graph).split(past.bought.shape)
+        for chosen in torch.split(order, _REFERENCE_BATCH):
+            users, items = torch.split(encoder(past, graph), list(past.bought.shape))
             user = users[drawn.user[chosen]]
             positive, negative = items[drawn.positive[chosen]], items[drawn.negative[chosen]]
             worse = (user * negative).sum(dim=1) - (user * positive).sum(dim=1)
@@ -104,7 +104,7 @@ def reference(encoder: GraphSAGE, task: Task, seed: int) -> Trainer:
             ranked = torch.nn.functional.softplus(worse).mean()
             loss = ranked + _PENALTY * 0.5 * lengths / len(chosen)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             yield len(chosen)
 
@@ -117,7 +117,7 @@ def ours(encoder: GraphSAGE, task: Task, seed: int, batch: int, rate: float) -> 
     while True:
         for step in intended.epoch(aligned=False):
             optimizer.zero_grad()
-            step.loss.backward()
+            step.loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             yield min(batch, task.past.bought.nnz)
 

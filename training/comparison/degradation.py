@@ -48,14 +48,17 @@ def frame(rows: Mapping[tuple[int, str], Sequence[Row]]) -> pd.DataFrame:
     kept = kept[~kept["measure"].isin([LARGEST, SMALLEST, MAP_PARAMETERS])]  # it has no maps
     kept["value"] = kept["value"].mask(kept["measure"] == AUROC, kept["native"])
     kept["value"] = kept["value"].mask(kept["measure"].isin([ERROR, RELATIVE, HELD_OUT]), 0.0)
-    return pd.concat([kept, found], ignore_index=True)
+    both: pd.DataFrame = pd.concat([kept, found], ignore_index=True)
+    return both
 
 
 def intended(found: pd.DataFrame) -> pd.DataFrame:
     """100 (R - R_NoBC) / R_NoBC, R the mean Recall@50 over versions; one column per method."""
     recall = found[found["measure"] == RECALL]
     mean = recall.pivot_table("value", "seed", "method", sort=False)
-    return 100 * mean.sub(mean[NO_BC.name], axis=0).div(mean[NO_BC.name], axis=0)
+    reference = mean[NO_BC.name]
+    percent: pd.DataFrame = 100 * mean.sub(reference, axis=0).div(reference, axis=0)
+    return percent
 
 
 def unintended(
@@ -70,7 +73,9 @@ def unintended(
     rows = rows[rows["task"].isin(tasks)]
     by_task = rows.groupby(["seed", "method", "task"], sort=False)[["value", "native"]].mean()
     mean = by_task.groupby(["seed", "method"], sort=False).mean()
-    return (100 * (mean["value"] - mean["native"]) / mean["native"]).unstack("method")
+    percent = 100 * (mean["value"] - mean["native"]) / mean["native"]
+    by_method: pd.DataFrame = percent.unstack("method")
+    return by_method
 
 
 def alignment(found: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -82,16 +87,18 @@ def alignment(found: pd.DataFrame, measure: str) -> pd.DataFrame:
         raise ValueError(f"{measure!r} is no alignment error.")
     rows = found[(found["measure"] == measure) & (found["serves"] == 0)]
     total = rows.pivot_table("value", "seed", "method", aggfunc="sum", sort=False)
-    return total / found["version"].nunique()
+    mean: pd.DataFrame = total / found["version"].nunique()
+    return mean
 
 
 def of_consumers(found: pd.DataFrame, consumer: str, serves: int = 0) -> pd.DataFrame:
     """The AUROC of one kind of consumer models, born at version `serves`."""
     chosen = (found["measure"] == AUROC) & (found["serves"] == serves)
-    return found[chosen & (found["consumer"] == consumer)]
+    rows: pd.DataFrame = found[chosen & (found["consumer"] == consumer)]
+    return rows
 
 
-def task_bounds(found: pd.DataFrame, consumer: str) -> pd.Series:
+def task_bounds(found: pd.DataFrame, consumer: str) -> pd.Series[float]:
     """By task: the lower end of the 95 % interval of the native v0 consumer's mean AUROC.
 
     A task counts for a kind of consumer model where this is above `CHANCE`.
@@ -102,7 +109,8 @@ def task_bounds(found: pd.DataFrame, consumer: str) -> pd.Series:
     rows = of_consumers(found, consumer)
     rows = rows[rows["method"] == FIX_M0.name]
     mean = rows.groupby("task", sort=False)[["native", "deviation"]].mean()
-    return mean["native"] - NORMAL * mean["deviation"]
+    bounds: pd.Series[float] = mean["native"] - NORMAL * mean["deviation"]
+    return bounds
 
 
 def counted_tasks(found: pd.DataFrame, consumer: str) -> list[str]:

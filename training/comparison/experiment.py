@@ -134,5 +134,5 @@ def read_experiment(path: Path) -> Experiment:
         raise ValueError(
             f"{path}: expected methods, tasks and any of {', '.join(sorted(known))}; found {found}."
         )
-    tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}
+    tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}
     return Experiment(**{"name": path.stem, **tuples})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from typing_extensions import Self
@@ -19,6 +21,9 @@ class LightGCN(MatrixFactorisation):
     their neighbours, and are unknown only where nothing does.
     """
 
+    options: GraphOptions
+    layers: Tensor
+
     def __init__(
         self,
         users: int,
@@ -29,11 +34,10 @@ class LightGCN(MatrixFactorisation):
         options: GraphOptions,
     ) -> None:
         super().__init__(users, items, dim, generator=generator, options=options)
-        self.options: GraphOptions
         self.register_buffer("layers", torch.tensor(options.depth(0)))
 
     @classmethod
-    def fresh(cls, past: History, version: int, dim: int, seed: int, options: GraphOptions) -> Self:
+    def fresh(cls, past: History, version: int, dim: int, seed: int, options: Any) -> Self:
         encoder = super().fresh(past, version, dim, seed, options)
         encoder.layers.fill_(options.depth(version))
         return encoder

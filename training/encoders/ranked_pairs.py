@@ -74,7 +74,7 @@ class PairEncoder(Encoder):
     def vectors(self, past: History) -> tuple[Tensor, Tensor]:
         """Of all users and of all items, float32, on this encoder's device."""
         nodes: Tensor = self(past, Graph.of(past.bought, self.device))
-        users, items = nodes.float().split(past.bought.shape)
+        users, items = torch.split(nodes.float(), list(past.bought.shape))
         return users, items
 
     def users(self, past: History) -> Tensor:
@@ -128,7 +128,7 @@ class RankedPairs:
         return nodes.float()
 
     def _split(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        users, items = nodes.split(self._past.bought.shape)
+        users, items = torch.split(nodes, list(self._past.bought.shape))
         return users, items
 
     def _part(self, masked: float) -> tuple[Graph, Tensor]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,7 +18,10 @@ from matplotlib.transforms import Bbox
 
 from training.report.look import GREY, INK
 
-_STYLE = {
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType  # not in every release that is admitted
+
+_STYLE: dict[RcKeyType, Any] = {
     "font.size": 10.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -39,7 +44,7 @@ def canvas(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def style() -> mpl.rc_context:
+def style() -> AbstractContextManager[None]:
     """The report's style, while a picture is drawn."""
     return mpl.rc_context(_STYLE)
 
@@ -100,8 +105,17 @@ def limits(
 def note_cut(axes: Axes) -> None:
     """Say that intervals run off the picture."""
     text = "some intervals run off the picture"
-    place = {"transform": axes.transAxes, "ha": "right", "va": "top"}
-    axes.text(0.99, 0.99, text, fontsize=8.5, style="italic", color=INK, **place)
+    axes.text(
+        0.99,
+        0.99,
+        text,
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize=8.5,
+        style="italic",
+        color=INK,
+    )
 
 
 def _range(values: Mapping[str, npt.ArrayLike]) -> tuple[float, float]:
@@ -182,7 +196,8 @@ def label_near(
         colors: by name.
         bars: lines to keep clear: x and y of one end, x and y of the other, in data coordinates.
     """
-    axes.figure.draw_without_rendering()  # fixes the layout, which decides what overlaps
+    whole = axes.figure.figure  # where the axes are in a part of a figure, the whole of it
+    whole.draw_without_rendering()  # fixes the layout, which decides what overlaps
     pixels = {name: axes.transData.transform(point) for name, point in points.items()}
     inside = axes.get_window_extent()
     taken = [Bbox.from_extents(x - 7, y - 7, x + 7, y + 7) for x, y in pixels.values()]

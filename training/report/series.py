@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from training.comparison.degradation import interval, of_consumers
@@ -24,8 +25,8 @@ class Series:
     """
 
     versions: list[int]
-    mean: np.ndarray
-    width: np.ndarray
+    mean: npt.NDArray[np.float64]
+    width: npt.NDArray[np.float64]
 
 
 def intended_by_version(found: pd.DataFrame) -> dict[str, Series]:

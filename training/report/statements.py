@@ -42,7 +42,7 @@ def says(run: FinishedRun) -> Iterable[str]:
         return
     loss = intended(run.found)
     own = best_own(run)
-    compared = [name for name in (NO_BC.name, BC_ALIGNER, own) if name in loss]
+    compared = [n for n in (NO_BC.name, BC_ALIGNER, own) if n is not None and n in loss]
     for consumer in consumers(run.found):
         counted = counted_tasks(run.found, consumer)
         if not counted:
@@ -65,7 +65,7 @@ def says(run: FinishedRun) -> Iterable[str]:
         )
 
 
-def _difference(own: str, paired: pd.Series, consumer: str) -> str:
+def _difference(own: str, paired: pd.Series[float], consumer: str) -> str:
     mean, width = interval(paired)
     begin = (
         f"{own} minus {BC_ALIGNER}, total, {consumer} consumers, paired by seed: "

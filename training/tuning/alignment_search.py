@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -98,10 +99,10 @@ class JointValidation:
         native = oldest.encoder.users(past).numpy()
         judged = self._holdout.contains(past.user_ids.to_pylist())
         judged &= oldest.encoder.knows_users(past).numpy()
-        return (
-            recall(users, newest.encoder.items(past).numpy(), self._truth, past.bought),
-            centred_error(served[judged], native[judged]),
-        )
+        error = centred_error(served[judged], native[judged])
+        if error is None:
+            raise ValueError("Version 0 has one vector for all held-out users.")
+        return recall(users, newest.encoder.items(past).numpy(), self._truth, past.bought), error
 
 
 def tune_alignment(
@@ -128,9 +129,8 @@ def tune_alignment(
         raise ValueError(f"{method.name} has no joint loss, so there is no weight to choose.")
     validation = JointValidation(experiment, interactions, device)
     trials = []
-    for weight in WEIGHTS:
-        for share in SHARES:
-            epochs = max(round(share * experiment.training(0).epochs), 1)
-            trials.append(validation.trial(method, seeds, weight, epochs))
-            say(str(trials[-1]))
+    for weight, share in product(WEIGHTS, SHARES):
+        epochs = max(round(share * experiment.training(0).epochs), 1)
+        trials.append(validation.trial(method, seeds, weight, epochs))
+        say(str(trials[-1]))
     return sorted(trials, key=lambda trial: -trial.recall)

@@ -80,7 +80,7 @@ def fit(
             if aims:
                 loss = loss + schedule.alignment * _alignment(step, aims)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         encoder.settle(past)
         encoder.eval()
@@ -128,5 +128,5 @@ def fit_backward(
             mapped = target.backward(vectors[chosen])
             loss = multi_step_loss(mapped, target.previous[chosen], target.older)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
