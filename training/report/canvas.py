@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from sklearn.isotonic import isotonic_regression
 
 from training.report.look import GREY, INK
 
@@ -124,7 +125,9 @@ def _range(values: Mapping[str, npt.ArrayLike]) -> tuple[float, float]:
 
 
 def spread(values: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:
-    """Places for labels near these values, in their order, that do not overlap, within limits.
+    """Places for labels within limits: in the order of the values, as near them as can be.
+
+    No two labels overlap; the sum of the squared distances to the values is the smallest.
 
     Args:
         values: where the labels would best be centred.
@@ -132,18 +135,13 @@ def spread(values: Sequence[float], sizes: Sequence[float], low: float, high: fl
         low, high: for the centres.
     """
     order = np.argsort(values, kind="stable")
-    wanted = np.clip(np.asarray(values, float)[order], low, high)
     size = np.asarray(sizes, float)[order]
     steps = np.concatenate([[0.0], np.cumsum((size[1:] + size[:-1]) / 2)])
     steps *= min(1.0, (high - low) / max(steps[-1], 1e-9))
-    up = np.maximum.accumulate(wanted - steps) + steps
-    down = np.minimum.accumulate((wanted - steps)[::-1])[::-1] + steps
-    places = (up + down) / 2
-    # Back within the limits: first off the lower one, then off the upper one.
-    places = np.maximum(places, low + steps)
-    places = np.minimum(places, high - (steps[-1] - steps))
-    out = np.empty(len(places))
-    out[order] = places
+    # Labels keep their distance where their places, less the steps before them, do not descend.
+    wanted = np.asarray(values, float)[order] - steps
+    out = np.empty(len(order))
+    out[order] = isotonic_regression(wanted, y_min=low, y_max=high - steps[-1]) + steps
     return [float(place) for place in out]
 
 
