@@ -177,7 +177,7 @@ def round_of(task: Task, arguments: argparse.Namespace, seed: int) -> tuple[Side
 
 
 def some_steps(name: str, data: Path, arguments: argparse.Namespace) -> None:
-    """What peak memory is measured of."""
+    """Load the data and train for some steps: the call whose peak memory is measured."""
     torch.set_num_threads(1)
     side = Side(name, Task.of(data), arguments, 0)
     side.train(_STEPS * _REFERENCE_BATCH)

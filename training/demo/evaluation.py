@@ -22,8 +22,8 @@ class Intended:
         version: k.
         dim: D_k.
         model: of the version's vectors.
-        popular, recently_popular: of the two rankings that know no user; by the number of
-            buyers, and by the same number with the recency's weights.
+        popular, recently_popular: of two rankings that are the same for all users: by the number
+            of buyers, and by that number with each buyer weighted by recency.
     """
 
     version: int
@@ -38,10 +38,10 @@ class Unintended:
     """AUROC of the consumer model, trained on version 0 and frozen, when the newest is version k.
 
     Attributes:
-        native: with version 0's own model run on today's histories: what one gets by keeping
-            the old model alive.
-        served: with version k's vectors served as version 0.
-        raw: with the first D_0 coordinates of version k's vectors: the consumer, broken.
+        native: on vectors of version 0's own model, run on today's histories. One gets these by
+            keeping the old model alive.
+        served: on version k's vectors, served as version 0.
+        raw: on the first D_0 coordinates of version k's vectors. This breaks the consumer.
     """
 
     native: float

@@ -38,12 +38,16 @@ def run(folder: Path, say: Callable[[str], None]) -> None:
     newest version is 2, and the same model is judged on what users do afterwards.
 
     Args:
-        folder: as above.
+        folder: takes everything; it may hold an earlier demo, and nothing else.
         say: takes a line per stage.
+
+    Raises:
+        ValueError: the folder holds something else.
+        RuntimeError: a command failed, or online and offline vectors differ.
     """
     log = folder / "commands.log"
     if folder.exists() and not log.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} holds something else than a demo; name another folder.")
+        raise ValueError(f"{folder} holds files that no demo wrote; name another folder.")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shop = Shop.create(folder / "feature_repo", log)
@@ -118,8 +122,8 @@ def _write_artifacts(
 def _release(shop: Shop, folder: Path, versions: Sequence[Version]) -> None:
     """Publish the last of these versions, and activate it from the instant of its vectors.
 
-    Its predecessors are run once more at that instant: so the quality gate
-    compares the same entities at the same instant, not with what they were one slice ago.
+    Its predecessors are run once more at that instant. So the quality gate compares the vectors of
+    the same entities at the same instant, not with what they were one slice ago.
     """
     newest = versions[-1].number
     for family, key in KEYS.items():

@@ -38,7 +38,7 @@ class PairOptions:
 
 @dataclass(frozen=True)
 class GraphOptions(PairOptions):
-    """Of those that look at a node's neighbours.
+    """What experiments can set of encoders that look at a node's neighbours.
 
     Attributes:
         layers: of message passing, per version; the last one also for all later versions.

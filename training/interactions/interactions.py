@@ -24,8 +24,8 @@ Instants = npt.NDArray[np.datetime64]
 class Interactions:
     """`n` interactions in order of time, and the entities behind their codes.
 
-    Users and items are coded in the order of their first purchase: those known at an instant are
-    a prefix of `user_ids` and `item_ids`, so a code says nothing about later interactions and a
+    Users and items are coded in the order of their first purchase, so those known at an instant are
+    a prefix of `user_ids` and `item_ids`. A code says nothing about later interactions, and a
     model's tables grow by appending.
 
     Attributes:

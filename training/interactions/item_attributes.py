@@ -35,7 +35,7 @@ Strings = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class ItemAttributes:
-    """By item code, as the catalogue has it: these do not change in time.
+    """What the catalogue says of each item, by item code; it does not change over time.
 
     Attributes:
         category, brand: str, or None where unknown; shape `(items,)`.
@@ -52,9 +52,9 @@ def read_item_attributes(path: Path, item_ids: pa.Array) -> ItemAttributes:
 
     Args:
         path: CSV, JSON lines (.json, .jsonl, also .gz; Amazon's `meta_*` of 2018 and 2023), else
-            parquet. Where an item comes twice, its first row counts. A category that is a path
-            counts at its second step: the first is the department, common to the whole file. A
-            price may be text: its first number counts ("$5.99 - $9.99": 5.99).
+            parquet. Where an item comes twice, its first row counts. Of a category that is a
+            path the second step counts: the first is the department, the same in the whole file.
+            Of a price that is text the first number counts ("$5.99 - $9.99": 5.99).
         item_ids: the ids by item code, as the interactions spell them.
 
     Raises:

@@ -57,7 +57,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one axis.
+    """The limits of one axis.
 
     Attributes:
         low, high: where it ends.

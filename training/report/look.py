@@ -29,7 +29,7 @@ _MARKERS = ("s", "^", "v", "P", "X", "*", "<", ">", "h", "p")
 
 @dataclass(frozen=True)
 class Look:
-    """Of one method."""
+    """How one method is drawn."""
 
     color: str
     marker: str
@@ -37,7 +37,7 @@ class Look:
 
     @property
     def width(self) -> float:
-        """Of its line."""
+        """The width of its line."""
         return 2.4 if self.emphasised else 1.0
 
 

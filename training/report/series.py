@@ -16,7 +16,7 @@ from training.versions.methods import NO_BC
 
 @dataclass(frozen=True)
 class Series:
-    """Of one method; all of shape `(n,)`.
+    """The numbers of one method; all of shape `(n,)`.
 
     Attributes:
         versions: k.

@@ -11,7 +11,7 @@ import pandas as pd
 from training.interactions.item_attributes import ItemAttributes, Strings
 from training.tasks.examples import Examples, Moment, of_items
 
-_COMMON = 0.25  # of the items have a common category, or brand
+_COMMON = 0.25  # the share of the items that have a common category, or a common brand
 
 
 def item_list_price(at: Moment) -> Examples:
@@ -23,12 +23,12 @@ def item_list_price(at: Moment) -> Examples:
 
 
 def item_common_category(at: Moment) -> Examples:
-    """Is the item's category one of the most common, that a quarter of the items has?"""
+    """Is the item's category one of the most common, which together hold a quarter of items?"""
     return _common(at, _attributes(at).category)
 
 
 def item_common_brand(at: Moment) -> Examples:
-    """Is the item's brand one of the most common, that a quarter of the items has?"""
+    """Is the item's brand one of the most common, which together hold a quarter of items?"""
     return _common(at, _attributes(at).brand)
 
 
@@ -36,7 +36,7 @@ ATTRIBUTE_TASKS = (item_list_price, item_common_category, item_common_brand)
 
 
 def _common(at: Moment, values: Strings) -> Examples:
-    """The fewest values that hold the share at the birth; items without any are left out."""
+    """Which values are common is decided at the birth; items without a value are left out."""
     shares = pd.Series(values[: at.items(at.birth)]).value_counts(normalize=True)
     common = shares.index[: int(np.searchsorted(shares.cumsum(), _COMMON)) + 1]
     items = np.flatnonzero(pd.notna(values[: at.items(at.now)]))

@@ -1,4 +1,4 @@
-"""What a task asks at one instant: its rows, their labels, and who is judged on them."""
+"""What a task asks at one instant: its rows, their labels, and the rows to judge a consumer on."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Examples:
     Attributes:
         labels: bool, shape `(n,)`.
         user, item: codes, shape `(n,)`; None where the task does not look at them.
-        judged: bool, shape `(n,)`; the rows that a consumer is judged on, which it never learns
-            from. None where that is all: learning and judging are in different windows.
+        judged: bool, shape `(n,)`; the rows that a consumer is judged on. It learns from the
+            others alone. None: it is judged on all, because it learned in an earlier window.
     """
 
     labels: Labels
@@ -41,7 +41,9 @@ class Examples:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a task stands: a consumer's birth, and the instant it is asked at.
+    """The two instants of a question: when its consumer was born, and when it is asked.
+
+    A consumer is born when it is trained, on the vectors of the version that is newest then.
 
     Attributes:
         all: the interactions.

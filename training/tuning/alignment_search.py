@@ -26,7 +26,7 @@ SHARES = (0.5, 1.0, 2.0)
 
 @dataclass(frozen=True)
 class Trial:
-    """What one setting came to, mean over seeds.
+    """The result of one setting, mean over seeds.
 
     Attributes:
         weight: lambda.
@@ -51,8 +51,8 @@ class Trial:
 class JointValidation:
     """Trains version 1 on what lies before its validation window, and judges it there.
 
-    No later version is judged on anything that is looked at here. Version 0 is, in part, but it
-    is the same for all methods and settings.
+    No later version is judged on the interactions that are looked at here. Version 0 is judged on
+    some of them, but it is the same for all methods and settings.
 
     Args:
         experiment: its data, dims and schedule.

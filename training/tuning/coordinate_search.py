@@ -50,7 +50,7 @@ class Validation:
         }
 
     def best_epoch(self, settings: Settings) -> tuple[float, int]:
-        """The best Recall@50 on the way, and the epoch that had it."""
+        """The best Recall@50 in the course of a fit, and the epoch that had it."""
         found: dict[int, float] = {}
         self._fit(settings, lambda epoch, score, _: found.update({epoch: score()}))
         epoch = max(found, key=lambda e: found[e])
@@ -114,9 +114,10 @@ def tune(
     *,
     device: str = "cpu",
 ) -> Settings:
-    """A coordinate search: the readout, each setting of `GRID` in turn, the readout once more.
+    """Search one setting at a time, and keep each value that is better than the best so far.
 
-    Only `fold_in` has a readout.
+    The readout comes first, then each setting of `GRID`, then the readout once more. Only
+    `fold_in` has a readout.
 
     Args:
         experiment: where the search starts.

@@ -13,17 +13,19 @@ class Method:
 
     Attributes:
         name: as in the paper where it has one.
-        encoder: M_k is trained from fresh tables, is M_0 itself, is M_{k-1} trained on for half
-            the epochs, or begins as M_{k-1} with new dimensions and is trained in full.
-        backward: the form of B_k: keeps the first D_{k-1} coordinates (the identity where the
-            dimensions are equal), W x, or W x + b.
-        start: where W begins: as a fresh `torch.nn.Linear` does (the paper's), or as the
-            truncation.
-        loss: what B_k is fitted by, over the last hop or over all; None: nothing, or least
-            squares alone, whose minimum is that of both (`BackwardMap.fit_least_squares`).
+        encoder: how M_k comes about. "fresh": trained from new tables. "frozen": it is M_0.
+            "continued": M_{k-1}, trained for half the epochs more. "grown": begins as M_{k-1}
+            with new dimensions, and is trained in full.
+        backward: the form of B_k. "truncation": keeps the first D_{k-1} coordinates, so it is the
+            identity where the dimensions are equal. "linear": W x. "affine": W x + b.
+        start: where W begins. "random": as a fresh `torch.nn.Linear` (the paper's).
+            "truncation": as that.
+        loss: what B_k is fitted by. "single": the error of the last hop. "multi": the errors of
+            all hops. None: nothing, or least squares alone, whose minimum is that of both
+            (`BackwardMap.fit_least_squares`).
         weight: lambda, where it is not the schedule's.
         joint: the loss trains M_k and B_k together; else B_k alone, for a finished M_k.
-        refit: B_k is at last set to the least-squares solution for the final vectors.
+        refit: in the end B_k is set to the least-squares solution for the final vectors.
     """
 
     name: str
