@@ -24,14 +24,14 @@ import torch
 
 from feast_bc.alignment import BackwardMap, multi_step_loss
 from feast_bc.transforms.holdout import Holdout
-from training.data import Interactions, load
 from training.encoders.encoder import USERS, Encoder
 from training.encoders.recipe import FOLD_IN
-from training.history import History, history
-from training.recall import first_purchases, recall
-from training.schedule import Schedule
-from training.slices import Slice, slice_by_count
-from training.trainer import Target, fit
+from training.encoders.schedule import Schedule
+from training.interactions.history import History, history
+from training.interactions.interactions import Interactions, load
+from training.interactions.slices import Slice, slice_by_count
+from training.tasks.recall import first_purchases, recall
+from training.versions.trainer import Target, fit
 
 DIMS = (32, 48, 64)
 STARTS = ("least squares", "identity", "random")

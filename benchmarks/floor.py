@@ -1,4 +1,4 @@
-"""What the online stores alone can take: ready bytes, no Feast."""
+"""How fast the online stores alone can write: ready bytes, without Feast."""
 
 from __future__ import annotations
 

@@ -13,9 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import numpy as np
+from tabulate import tabulate
 
 
 @dataclass(frozen=True)
@@ -170,16 +172,10 @@ class Report:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print one table, and add it to the file; numbers are kept as they are."""
-        cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
-        widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-        print(title)
-        for row in cells:
-            first, *rest = (
-                cell.rjust(width) if i else cell.ljust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            print("  ".join(["", first, *rest]), flush=True)
-        print(flush=True)
+        cells = [[_cell(value) for value in row] for row in rows]
+        sides = ["left", *["right"] * (len(columns) - 1)]
+        text = tabulate(cells, columns, "plain", colalign=sides, disable_numparse=True)
+        print(title, indent(text, "  "), "", sep="\n", flush=True)
         self._content["tables"].append(
             {"title": title, "rows": [dict(zip(columns, row, strict=True)) for row in rows]}
         )

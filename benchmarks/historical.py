@@ -40,13 +40,14 @@ def entity_rows(work: Workload, rows: int, workload: str) -> pd.DataFrame:
     first = computed(0 if workload == "history" else work.versions - 1)
     span = (work.after - first) // timedelta(seconds=1)
     instants = np.datetime64(int(first.timestamp()), "s") + rng.integers(0, span, rows)
-    return pd.DataFrame(
+    frame: pd.DataFrame = pd.DataFrame(
         {
             "row": np.arange(rows),
             "user_id": rng.integers(0, work.entities, rows),
             "event_timestamp": pd.to_datetime(instants, utc=True),
         }
     )
+    return frame
 
 
 def make_stores(work: Workload) -> None:

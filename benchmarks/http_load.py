@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -102,4 +103,4 @@ class Load:
             began = time.perf_counter()
             seconds = list(pool.map(client, range(self.clients)))
             spent = time.perf_counter() - began
-        return self.clients * self.requests / spent, Latency.of(np.concatenate(seconds))
+        return self.clients * self.requests / spent, Latency.of(list(chain.from_iterable(seconds)))

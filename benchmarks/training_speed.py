@@ -36,14 +36,14 @@ import scipy.sparse as sp
 import torch
 
 from benchmarks.harness import Report, parser, peak_rss
-from training.data import BUNDLED, load
 from training.encoders.graph import Graph
 from training.encoders.graphsage import GraphSAGE, GraphSAGEOptions
 from training.encoders.pair_sampler import PairSampler
-from training.history import History, history
-from training.recall import first_purchases, most_popular, recall
-from training.schedule import Schedule
-from training.slices import slice_by_count
+from training.encoders.schedule import Schedule
+from training.interactions.history import History, history
+from training.interactions.interactions import BUNDLED, load
+from training.interactions.slices import slice_by_count
+from training.tasks.recall import first_purchases, most_popular, recall
 
 _REFERENCE_BATCH, _REFERENCE_RATE = 2048, 1e-3
 _PENALTY = 1e-2
@@ -95,8 +95,8 @@ def reference(encoder: GraphSAGE, task: Task, seed: int) -> Trainer:
     while True:
         drawn = sampler.draw(past.bought.nnz, uniform)
         order = torch.randperm(len(drawn.user), generator=generator)
-        for chosen in order.split(_REFERENCE_BATCH):
-            users, items = encoder(past, graph).split(past.bought.shape)
+        for chosen in torch.split(order, _REFERENCE_BATCH):
+            users, items = torch.split(encoder(past, graph), list(past.bought.shape))
             user = users[drawn.user[chosen]]
             positive, negative = items[drawn.positive[chosen]], items[drawn.negative[chosen]]
             worse = (user * negative).sum(dim=1) - (user * positive).sum(dim=1)
@@ -104,20 +104,20 @@ def reference(encoder: GraphSAGE, task: Task, seed: int) -> Trainer:
             ranked = torch.nn.functional.softplus(worse).mean()
             loss = ranked + _PENALTY * 0.5 * lengths / len(chosen)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             yield len(chosen)
 
 
 def ours(encoder: GraphSAGE, task: Task, seed: int, batch: int, rate: float) -> Trainer:
-    """The steps that `training.trainer.fit` takes."""
+    """The steps that `training.versions.trainer.fit` takes."""
     schedule = Schedule(batch=batch, masked=0.0, seed=seed)
     optimizer = torch.optim.Adam(encoder.parameters(), lr=rate)
     intended = encoder.task(task.past, schedule)
     while True:
         for step in intended.epoch(aligned=False):
             optimizer.zero_grad()
-            step.loss.backward()
+            step.loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             yield min(batch, task.past.bought.nnz)
 
@@ -177,7 +177,7 @@ def round_of(task: Task, arguments: argparse.Namespace, seed: int) -> tuple[Side
 
 
 def some_steps(name: str, data: Path, arguments: argparse.Namespace) -> None:
-    """What peak memory is measured of."""
+    """Load the data and train for some steps: the call whose peak memory is measured."""
     torch.set_num_threads(1)
     side = Side(name, Task.of(data), arguments, 0)
     side.train(_STEPS * _REFERENCE_BATCH)

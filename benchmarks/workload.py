@@ -31,7 +31,7 @@ _ROWS_PER_FILE_STEP = 100_000
 
 
 def computed(version: int) -> datetime:
-    """When a version's vectors were computed, and it took over: every ten days one."""
+    """When a version's vectors were computed and it took over; every ten days one does."""
     return EPOCH + timedelta(days=10 * version)
 
 
@@ -60,7 +60,7 @@ class Workload:
         return rng.standard_normal((len(ids), self.dim), np.float32)
 
     def backward(self, version: int) -> AffineTransform:
-        """B_k: random, and about as long as what it maps."""
+        """B_k: random; it about keeps the length of a vector."""
         rng = np.random.default_rng(version)
         weight = rng.normal(size=(self.dim, self.dim)) / np.sqrt(self.dim)
         return AffineTransform(weight, from_version=version, to_version=version - 1)

@@ -12,17 +12,17 @@ import yaml
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.errors import FeastBCError
 from feast_bc.publishing.quality_gate import MAX_CENTRED_ERROR, QualityGate
-from training.demo import run as run_demo
-from training.experiment import read_experiment
-from training.methods import METHODS
-from training.release import KEYS, publish_versions
+from training.comparison.experiment import read_experiment
+from training.comparison.results import write_results
+from training.comparison.run import Run, check_known
+from training.demo.run import run as run_demo
 from training.report.finished_run import find_runs
 from training.report.page import write_report
-from training.results import write_results
-from training.run import Run, check_known
 from training.stages import Stages
-from training.tune import tune as search
-from training.tune_alignment import tune_alignment
+from training.tuning.alignment_search import tune_alignment
+from training.tuning.coordinate_search import tune as search
+from training.versions.methods import METHODS
+from training.versions.release import KEYS, publish_versions
 
 _EXPERIMENT = click.argument("experiment", type=click.Path(exists=True, path_type=Path))
 _DATA = click.option(
@@ -47,7 +47,7 @@ _DEVICE = click.option(
 
 @click.group()
 def main() -> None:
-    """Train embedding versions and publish them with feast-bc."""
+    """Train embedding versions, compare methods, and publish the versions with feast-bc."""
     torch.set_num_threads(min(torch.get_num_threads(), 2))  # small matrices: more do not help
 
 
@@ -57,23 +57,25 @@ def main() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("demo"),
     show_default=True,
-    help="Takes everything the demo writes; REPLACED on every run.",
+    help="Where the demo writes; REPLACED on every run.",
 )
 def demo(folder: Path) -> None:
-    """Three versions on real data; a consumer model trained on v0 lives through v1 and v2."""
-    run_demo(folder)
+    """Train three versions on real data; a consumer model of v0 lives through v1 and v2."""
+    run_demo(folder, Stages())
 
 
 @main.command()
 @_EXPERIMENT
 @_DATA
 @_ITEMS
-@click.option("--seeds", type=click.IntRange(1), help="How many; as the experiment says.")
-@click.option("--methods", help="Some of them, comma-separated; as the experiment says.")
+@click.option(
+    "--seeds", type=click.IntRange(1), help="How many seeds; default: as the experiment says."
+)
+@click.option("--methods", help="Which, comma-separated; default: as the experiment says.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Takes the results; runs/<experiment>. A run that was stopped goes on where it was.",
+    help="Where results go; default: runs/<experiment>. A stopped run goes on from what is there.",
 )
 @_DEVICE
 @click.option("--bf16", is_flag=True, help="Dense layers in bfloat16: for GPUs, and graphsage.")
@@ -87,8 +89,8 @@ def run(
     device: str,
     bf16: bool,
 ) -> None:
-    """The paper's comparison of methods, as the YAML file EXPERIMENT says."""
-    with _told():
+    """Compare the paper's methods, as the YAML file EXPERIMENT says."""
+    with _errors_in_one_line():
         said = read_experiment(experiment)
         interactions = said.interactions(data, items)
         folder = folder or Path("runs") / said.name
@@ -102,11 +104,13 @@ def run(
 @_EXPERIMENT
 @_DATA
 @_ITEMS
-@click.option("--epochs", type=click.IntRange(1), default=24, show_default=True, help="The most.")
+@click.option(
+    "--epochs", type=click.IntRange(1), default=24, show_default=True, help="The most to try."
+)
 @_DEVICE
 def tune(experiment: Path, data: Path | None, items: Path | None, epochs: int, device: str) -> None:
     """Search an experiment's settings on the validation window of version 0."""
-    with _told():
+    with _errors_in_one_line():
         said = read_experiment(experiment)
         found = search(said, said.interactions(data, items), epochs, Stages(), device=device)
     print(yaml.safe_dump(dict(found)))
@@ -117,13 +121,21 @@ def tune(experiment: Path, data: Path | None, items: Path | None, epochs: int, d
 @_DATA
 @_ITEMS
 @_DEVICE
-@click.option("--method", default="BC-Aligner", show_default=True, help="A joint one.")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
+@click.option(
+    "--method", default="BC-Aligner", show_default=True, help="A method with a joint loss."
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="How many to take the mean of.",
+)
 def tune_joint(
     experiment: Path, data: Path | None, items: Path | None, device: str, method: str, seeds: int
 ) -> None:
     """Search the alignment's weight and epochs on the validation window of version 1."""
-    with _told():
+    with _errors_in_one_line():
         said = read_experiment(experiment)
         check_known("method", [method], METHODS)
         interactions = said.interactions(data, items)
@@ -144,17 +156,21 @@ def tune_joint(
     metavar="DIR",
     help="A feast-bc catalog; need not exist yet.",
 )
-@click.option("--activate", is_flag=True, help="Each from its own instant, if the gate lets it.")
+@click.option(
+    "--activate",
+    is_flag=True,
+    help="Activate each version from its own instant, if the quality gate lets it pass.",
+)
 @click.option(
     "--max-centred-error",
     default=MAX_CENTRED_ERROR,
     show_default=True,
-    help="The gate's; with --activate.",
+    help="The largest error that the quality gate lets pass; with --activate.",
 )
 @click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The run's; runs/<experiment>. Takes the vectors, which the catalog refers to.",
+    help="The run's; default: runs/<experiment>. The catalog refers to the vectors written there.",
 )
 def publish(
     experiment: Path,
@@ -169,7 +185,7 @@ def publish(
 ) -> None:
     """Publish all versions of one method of a finished run, users and items, to a catalog."""
     say = Stages()
-    with _told():
+    with _errors_in_one_line():
         said = read_experiment(experiment)
         folder = folder or Path("runs") / said.name
         finished = Run(said, said.interactions(data, items), folder, say)
@@ -198,17 +214,17 @@ def publish(
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs/report"),
     show_default=True,
-    help="Takes the page and its pictures.",
+    help="Where the page and its pictures go.",
 )
 def report(folders: tuple[Path, ...], out: Path) -> None:
-    """One HTML page from the FOLDERS of finished runs; without any: all under runs/."""
-    with _told():
+    """Make one HTML page from the FOLDERS of finished runs; default: all under runs/."""
+    with _errors_in_one_line():
         print(write_report(find_runs(folders, Path("runs")), out))
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """What is wrong with the input, as one line and exit code 1."""
+def _errors_in_one_line() -> Iterator[None]:
+    """Print what is wrong with the input as one line, and exit with code 1."""
     try:
         yield
     except (FeastBCError, ValueError) as error:

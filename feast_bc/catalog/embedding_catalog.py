@@ -319,7 +319,7 @@ class EmbeddingCatalog:
         return sorted(int(match[1]) for match in folders if match)
 
     def _known(self, embedding: str) -> list[PublishedVersion]:
-        """Every version, 0 first, without its history. Raises UnknownVersionError if there is none."""
+        """As `_shelf`. Raises UnknownVersionError if there is no version."""
         shelf = self._shelf(embedding)
         if not shelf:
             known = ", ".join(self.embeddings()) or "none"

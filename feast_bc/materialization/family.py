@@ -120,7 +120,7 @@ class FamilyMaterialization:
         }
 
     def _begin(self) -> None:
-        """Find out what has to be written, and take back the records of views that are written whole.
+        """Find out what to write, and take back the records of views that are written whole.
 
         If this run ends early, such a view holds values of two plans: the next run writes it whole.
         """

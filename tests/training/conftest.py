@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from training.data import Interactions, load
+from training.interactions.interactions import Interactions, load
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from training.bags import Bags
+from training.encoders.bags import Bags
 
 MATRIX = sp.csr_matrix(
     np.array([[0, 2, 0, 1], [0, 0, 0, 0], [3, 0, 0, 0], [1, 1, 1, 0]], np.float32)

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data import Interactions, load
-from training.history import history
-from training.slices import slice_by_count
+from training.interactions.history import history
+from training.interactions.interactions import Interactions, load
+from training.interactions.slices import slice_by_count
 
 
 def test_csv_and_codes_in_order_of_the_first_purchase(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from training.degradation import (
+from training.comparison.degradation import (
     alignment,
     births,
     consumers,
@@ -16,8 +16,8 @@ from training.degradation import (
     task_bounds,
     unintended,
 )
-from training.measurement import AUROC, ERROR, RECALL, Row
-from training.methods import KEEP_ALL
+from training.comparison.measurement import AUROC, ERROR, RECALL, Row
+from training.versions.methods import KEEP_ALL
 
 
 def _rows(recalls: list[float], served: float, error: float) -> list[Row]:

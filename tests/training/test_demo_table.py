@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from training.demo_table import table
-from training.evaluation import Alignment, Intended, Unintended
+from training.demo.evaluation import Intended, Unintended
+from training.demo.table import table
+from training.versions.alignment import Alignment
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 PRINTED = re.search(r"^```text\n(.*?)\n```", README, re.MULTILINE | re.DOTALL)[1]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from training.item_attributes import read_item_attributes
+from training.interactions.item_attributes import read_item_attributes
 
 IDS = pa.array(["b", "a", "z"])
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import training.readers
-from training.data import load
+import training.interactions.readers
+from training.interactions.interactions import load
 
 AMAZON_2018 = {"reviewerID": "u1", "asin": "a", "overall": 4.0, "unixReviewTime": 1_400_000_000}
 AMAZON_2023 = {"user_id": "u1", "parent_asin": "a", "rating": 2.0, "timestamp": 1_400_000_000_500}
@@ -32,7 +32,7 @@ def _lines(path: Path, rows: list[dict]) -> Path:
 def test_amazon_json_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: dict, user: str, instant: str
 ) -> None:
-    monkeypatch.setattr(training.readers, "_CHUNK", 500)  # many chunks
+    monkeypatch.setattr(training.interactions.readers, "_CHUNK", 500)  # many chunks
     rows = [
         {**row, user: f"u{i % 7}", "reviewText": "Great\nstuff", "style": {}} for i in range(50)
     ]
@@ -75,7 +75,7 @@ def test_own_column_names_and_extra_columns_in_parquet(tmp_path: Path) -> None:
 def test_a_bad_line_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: dict, said: str
 ) -> None:
-    monkeypatch.setattr(training.readers, "_CHUNK", 500)
+    monkeypatch.setattr(training.interactions.readers, "_CHUNK", 500)
     rows = [AMAZON_2018] * 30 + [{**AMAZON_2018, **bad}] + [AMAZON_2018] * 10
     path = _lines(tmp_path / "reviews.json", rows)
     with pytest.raises(ValueError, match=f"reviews.json, {said}"):
@@ -98,7 +98,7 @@ def test_a_csv_that_changes_its_types_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_column_that_ends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.readers, "_CHUNK", 500)
+    monkeypatch.setattr(training.interactions.readers, "_CHUNK", 500)
     without = {name: value for name, value in AMAZON_2018.items() if name != "overall"}
     path = _lines(tmp_path / "reviews.json", [AMAZON_2018] * 30 + [without] * 30)
     with pytest.raises(ValueError, match="no value in column 'overall'"):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from training.data import Interactions
-from training.history import history
-from training.recall import first_purchases, most_popular, recall
+from training.interactions.history import history
+from training.interactions.interactions import Interactions
+from training.tasks.recall import first_purchases, most_popular, recall
 
 
 @pytest.mark.parametrize("k", [1, 3, 20])

@@ -19,10 +19,10 @@ from feast import FeatureStore
 from feast_bc import EmbeddingCatalog
 from feast_bc.transforms import compose
 from training.__main__ import main
-from training.data import Interactions
-from training.experiment import Experiment, read_experiment
-from training.run import Run
-from training.versions import ITEMS, USERS
+from training.comparison.experiment import Experiment, read_experiment
+from training.comparison.run import Run
+from training.encoders.encoder import ITEMS, USERS
+from training.interactions.interactions import Interactions
 
 METHOD = "BC-Aligner-Refit"
 # Nine of the tiny shop's items are held out: their error says little.

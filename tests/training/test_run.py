@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
-from training.data import Interactions
-from training.degradation import frame, intended, unintended
-from training.experiment import Experiment, read_experiment
-from training.measurement import (
+from training.comparison.degradation import frame, intended, unintended
+from training.comparison.experiment import Experiment, read_experiment
+from training.comparison.measurement import (
     AUROC,
     ERROR,
     LARGEST,
@@ -26,9 +25,10 @@ from training.measurement import (
     VECTOR_BYTES,
     Row,
 )
-from training.methods import KEEP_ALL, METHODS
-from training.results import write_results
-from training.run import Run
+from training.comparison.results import write_results
+from training.comparison.run import Run
+from training.interactions.interactions import Interactions
+from training.versions.methods import KEEP_ALL, METHODS
 
 TINY = Experiment(
     name="tiny",

@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from training.auroc import delong
-from training.consumer import CONSUMERS, auroc, train_consumer
-from training.data import Interactions, load
-from training.examples import Moment
-from training.item_attributes import ItemAttributes
-from training.slices import slice_by_count
-from training.tasks import TASKS
+from training.interactions.interactions import Interactions, load
+from training.interactions.item_attributes import ItemAttributes
+from training.interactions.slices import slice_by_count
+from training.tasks.auroc import delong
+from training.tasks.consumer import CONSUMERS, auroc, train_consumer
+from training.tasks.examples import Moment
+from training.tasks.unintended_tasks import TASKS
 
 
 @pytest.fixture(scope="module")

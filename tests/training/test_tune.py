@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-import training.tune
-from training.data import Interactions
-from training.experiment import Experiment
-from training.tune import tune
+import training.tuning.coordinate_search
+from training.comparison.experiment import Experiment
+from training.interactions.interactions import Interactions
+from training.tuning.coordinate_search import tune
 
 TINY = Experiment(
     name="tiny",
@@ -20,8 +20,8 @@ TINY = Experiment(
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.tune, "GRID", {"learning_rate": (1e-4, 0.02)})
-    monkeypatch.setattr(training.tune, "READOUTS", ((0.1, 0.25), (0.1, 0.0)))
+    monkeypatch.setattr(training.tuning.coordinate_search, "GRID", {"learning_rate": (1e-4, 0.02)})
+    monkeypatch.setattr(training.tuning.coordinate_search, "READOUTS", ((0.1, 0.25), (0.1, 0.0)))
 
 
 def test_a_better_setting_is_found(shop: Interactions) -> None:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-import training.tune_alignment
-from training.data import Interactions
-from training.experiment import Experiment
-from training.methods import METHODS
-from training.tune_alignment import tune_alignment
+import training.tuning.alignment_search
+from training.comparison.experiment import Experiment
+from training.interactions.interactions import Interactions
+from training.tuning.alignment_search import tune_alignment
+from training.versions.methods import METHODS
 
 TINY = Experiment(
     name="tiny",
@@ -21,8 +21,8 @@ TINY = Experiment(
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.tune_alignment, "WEIGHTS", (0.1, 64.0))
-    monkeypatch.setattr(training.tune_alignment, "SHARES", (1.0,))
+    monkeypatch.setattr(training.tuning.alignment_search, "WEIGHTS", (0.1, 64.0))
+    monkeypatch.setattr(training.tuning.alignment_search, "SHARES", (1.0,))
 
 
 def test_a_larger_weight_aligns_better_and_the_best_recall_comes_first(shop: Interactions) -> None:

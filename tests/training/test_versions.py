@@ -11,13 +11,15 @@ import torch
 
 from feast_bc.transforms import compose
 from feast_bc.transforms.holdout import Holdout
-from training.consumer import train_consumer, will_cancel, will_spend
-from training.data import Interactions
-from training.evaluation import evaluate_alignment, evaluate_intended, evaluate_unintended
-from training.schedule import Schedule
-from training.slices import Slice, slice_by_count
-from training.snapshots import Snapshot, write_snapshots
-from training.versions import ITEMS, USERS, Version, choose_epochs, train_versions
+from training.demo.evaluation import evaluate_intended, evaluate_unintended
+from training.encoders.encoder import ITEMS, USERS
+from training.encoders.schedule import Schedule
+from training.interactions.interactions import Interactions
+from training.interactions.slices import Slice, slice_by_count
+from training.tasks.consumer import train_consumer, will_cancel, will_spend
+from training.versions.alignment import evaluate_alignment
+from training.versions.snapshots import Snapshot, write_snapshots
+from training.versions.version import Version, choose_epochs, train_versions
 
 DIMS = (6, 8, 10)
 SCHEDULE = Schedule(epochs=20, batch=64, seed=1)

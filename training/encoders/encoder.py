@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from training.history import History
-from training.schedule import Schedule
+from training.encoders.schedule import Schedule
+from training.interactions.history import History
 
 USERS, ITEMS = "user_embedding", "item_embedding"
 
@@ -50,7 +50,7 @@ class IntendedTask(Protocol):
     """The intended task of one fit: an encoder, a history, and the draws."""
 
     def epoch(self, *, aligned: bool) -> Iterator[Step]:
-        """The steps of one epoch; the encoder is stepped before the next one is asked for.
+        """The steps of one epoch; the caller updates the encoder before it asks for the next.
 
         Args:
             aligned: whether the steps need their `nodes`.
@@ -118,4 +118,4 @@ class Encoder(nn.Module, ABC):
         """What to train it for."""
 
     def settle(self, past: History) -> None:
-        """Make what it keeps of its last training step fit its final parameters."""
+        """Bring what it keeps of its last training step up to date with its final parameters."""

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from training.bags import Bags
+from training.encoders.bags import Bags
 from training.encoders.encoder import USERS, Encoder, NodeSet, Step
-from training.history import History
-from training.schedule import Schedule
+from training.encoders.schedule import Schedule
+from training.interactions.history import History
 
 
 @dataclass(frozen=True)

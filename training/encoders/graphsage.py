@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from training.encoders.graph import Graph
 from training.encoders.ranked_pairs import GraphOptions, PairEncoder
-from training.history import History
+from training.interactions.history import History
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class GraphSAGE(PairEncoder):
         generator: draws the initial values.
         options: see there.
     """
+
+    options: GraphSAGEOptions
 
     def __init__(
         self,
@@ -151,7 +153,9 @@ class GraphSAGE(PairEncoder):
 
 def _linear(dim: int, generator: torch.Generator, *, bias: bool = True) -> nn.Linear:
     """torch's own initial values, from this generator."""
-    linear = nn.utils.skip_init(nn.Linear, dim, dim, bias=bias)
+    linear: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Linear, dim, dim, bias=bias
+    )
     for parameter in linear.parameters():
         nn.init.uniform_(parameter, -(dim**-0.5), dim**-0.5, generator=generator)
     return linear

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from typing_extensions import Self
@@ -9,7 +11,7 @@ from typing_extensions import Self
 from training.encoders.graph import Graph
 from training.encoders.matrix_factorisation import MatrixFactorisation
 from training.encoders.ranked_pairs import GraphOptions
-from training.history import History
+from training.interactions.history import History
 
 
 class LightGCN(MatrixFactorisation):
@@ -18,6 +20,9 @@ class LightGCN(MatrixFactorisation):
     Entities later than the training have zeros in the table; they get what flows to them from
     their neighbours, and are unknown only where nothing does.
     """
+
+    options: GraphOptions
+    layers: Tensor
 
     def __init__(
         self,
@@ -29,11 +34,10 @@ class LightGCN(MatrixFactorisation):
         options: GraphOptions,
     ) -> None:
         super().__init__(users, items, dim, generator=generator, options=options)
-        self.options: GraphOptions
         self.register_buffer("layers", torch.tensor(options.depth(0)))
 
     @classmethod
-    def fresh(cls, past: History, version: int, dim: int, seed: int, options: GraphOptions) -> Self:
+    def fresh(cls, past: History, version: int, dim: int, seed: int, options: Any) -> Self:
         encoder = super().fresh(past, version, dim, seed, options)
         encoder.layers.fill_(options.depth(version))
         return encoder

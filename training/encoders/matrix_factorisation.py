@@ -10,7 +10,7 @@ from typing_extensions import Self
 
 from training.encoders.graph import Graph
 from training.encoders.ranked_pairs import PairEncoder, PairOptions
-from training.history import History
+from training.interactions.history import History
 
 
 class MatrixFactorisation(PairEncoder):

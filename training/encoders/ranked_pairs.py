@@ -15,9 +15,9 @@ from torch import Tensor
 from training.encoders.encoder import ITEMS, USERS, Encoder, NodeSet, Step
 from training.encoders.graph import Graph
 from training.encoders.pair_sampler import Pairs, PairSampler
+from training.encoders.schedule import Schedule
 from training.encoders.sparse import inner_products
-from training.history import History
-from training.schedule import Schedule
+from training.interactions.history import History
 
 _ALIGNED = 4096  # pairs per step whose nodes are aligned; the paper: all 2,048
 
@@ -38,7 +38,7 @@ class PairOptions:
 
 @dataclass(frozen=True)
 class GraphOptions(PairOptions):
-    """Of those that look at a node's neighbours.
+    """What experiments can set of encoders that look at a node's neighbours.
 
     Attributes:
         layers: of message passing, per version; the last one also for all later versions.
@@ -74,7 +74,7 @@ class PairEncoder(Encoder):
     def vectors(self, past: History) -> tuple[Tensor, Tensor]:
         """Of all users and of all items, float32, on this encoder's device."""
         nodes: Tensor = self(past, Graph.of(past.bought, self.device))
-        users, items = nodes.float().split(past.bought.shape)
+        users, items = torch.split(nodes.float(), list(past.bought.shape))
         return users, items
 
     def users(self, past: History) -> Tensor:
@@ -128,7 +128,7 @@ class RankedPairs:
         return nodes.float()
 
     def _split(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        users, items = nodes.split(self._past.bought.shape)
+        users, items = torch.split(nodes, list(self._past.bought.shape))
         return users, items
 
     def _part(self, masked: float) -> tuple[Graph, Tensor]:

@@ -14,7 +14,7 @@ from training.encoders.graphsage import GraphSAGE, GraphSAGEOptions
 from training.encoders.lightgcn import LightGCN
 from training.encoders.matrix_factorisation import MatrixFactorisation
 from training.encoders.ranked_pairs import GraphOptions, PairOptions
-from training.history import History
+from training.interactions.history import History
 
 _KINDS: Mapping[str, tuple[type[Encoder], type[Any]]] = {
     "fold_in": (FoldIn, Readout),

@@ -30,7 +30,8 @@ class _Symmetric(Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, vectors: Tensor) -> Tensor:
         ctx.save_for_backward(matrix)
-        return torch.sparse.mm(matrix, vectors)
+        product: Tensor = torch.sparse.mm(matrix, vectors)
+        return product
 
     @staticmethod
     @once_differentiable
@@ -48,7 +49,7 @@ def symmetric_product(matrix: Tensor, vectors: Tensor) -> Tensor:
     """
     # There are no sparse products in bfloat16.
     with torch.autocast(vectors.device.type, enabled=False):
-        product: Tensor = _Symmetric.apply(matrix, vectors)
+        product: Tensor = _Symmetric.apply(matrix, vectors)  # type: ignore[no-untyped-call]
     return product
 
 
@@ -57,7 +58,8 @@ class _InnerProducts(Function):
     def forward(ctx: Any, left: Tensor, right: Tensor, crow: Tensor, col: Tensor) -> Tensor:
         ctx.save_for_backward(left, right, crow, col)
         pattern = csr(crow, col, left.new_zeros(len(col)), (len(left), len(right)))
-        return torch.sparse.sampled_addmm(pattern, left, right.T, beta=0.0).values()
+        products: Tensor = torch.sparse.sampled_addmm(pattern, left, right.T, beta=0.0).values()
+        return products
 
     @staticmethod
     @once_differentiable
@@ -84,5 +86,5 @@ def inner_products(left: Tensor, right: Tensor, crow: Tensor, col: Tensor) -> Te
     Returns:
         Shape `(b,)`.
     """
-    products: Tensor = _InnerProducts.apply(left, right, crow, col)
+    products: Tensor = _InnerProducts.apply(left, right, crow, col)  # type: ignore[no-untyped-call]
     return products

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.measurement import HELD_OUT
+from training.comparison.measurement import HELD_OUT
 from training.report.canvas import canvas, save, style
 from training.report.finished_run import FinishedRun
 from training.report.lines import draw_lines

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,10 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from sklearn.isotonic import isotonic_regression
 
 from training.report.look import GREY, INK
 
-_STYLE = {
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType  # not in every release that is admitted
+
+_STYLE: dict[RcKeyType, Any] = {
     "font.size": 10.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -39,7 +45,7 @@ def canvas(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def style() -> mpl.rc_context:
+def style() -> AbstractContextManager[None]:
     """The report's style, while a picture is drawn."""
     return mpl.rc_context(_STYLE)
 
@@ -51,7 +57,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one axis.
+    """The limits of one axis.
 
     Attributes:
         low, high: where it ends.
@@ -100,8 +106,17 @@ def limits(
 def note_cut(axes: Axes) -> None:
     """Say that intervals run off the picture."""
     text = "some intervals run off the picture"
-    place = {"transform": axes.transAxes, "ha": "right", "va": "top"}
-    axes.text(0.99, 0.99, text, fontsize=8.5, style="italic", color=INK, **place)
+    axes.text(
+        0.99,
+        0.99,
+        text,
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize=8.5,
+        style="italic",
+        color=INK,
+    )
 
 
 def _range(values: Mapping[str, npt.ArrayLike]) -> tuple[float, float]:
@@ -110,7 +125,9 @@ def _range(values: Mapping[str, npt.ArrayLike]) -> tuple[float, float]:
 
 
 def spread(values: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:
-    """Places for labels near these values, in their order, that do not overlap, within limits.
+    """Places for labels within limits: in the order of the values, as near them as can be.
+
+    No two labels overlap; the sum of the squared distances to the values is the smallest.
 
     Args:
         values: where the labels would best be centred.
@@ -118,18 +135,13 @@ def spread(values: Sequence[float], sizes: Sequence[float], low: float, high: fl
         low, high: for the centres.
     """
     order = np.argsort(values, kind="stable")
-    wanted = np.clip(np.asarray(values, float)[order], low, high)
     size = np.asarray(sizes, float)[order]
     steps = np.concatenate([[0.0], np.cumsum((size[1:] + size[:-1]) / 2)])
     steps *= min(1.0, (high - low) / max(steps[-1], 1e-9))
-    up = np.maximum.accumulate(wanted - steps) + steps
-    down = np.minimum.accumulate((wanted - steps)[::-1])[::-1] + steps
-    places = (up + down) / 2
-    # Back within the limits: first off the lower one, then off the upper one.
-    places = np.maximum(places, low + steps)
-    places = np.minimum(places, high - (steps[-1] - steps))
-    out = np.empty(len(places))
-    out[order] = places
+    # Labels keep their distance where their places, less the steps before them, do not descend.
+    wanted = np.asarray(values, float)[order] - steps
+    out = np.empty(len(order))
+    out[order] = isotonic_regression(wanted, y_min=low, y_max=high - steps[-1]) + steps
     return [float(place) for place in out]
 
 
@@ -182,7 +194,8 @@ def label_near(
         colors: by name.
         bars: lines to keep clear: x and y of one end, x and y of the other, in data coordinates.
     """
-    axes.figure.draw_without_rendering()  # fixes the layout, which decides what overlaps
+    whole = axes.figure.figure  # where the axes are in a part of a figure, the whole of it
+    whole.draw_without_rendering()  # fixes the layout, which decides what overlaps
     pixels = {name: axes.transData.transform(point) for name, point in points.items()}
     inside = axes.get_window_extent()
     taken = [Bbox.from_extents(x - 7, y - 7, x + 7, y + 7) for x, y in pixels.values()]

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from training.measurement import Row
-from training.methods import NO_BC
-from training.recall import BASELINES
-from training.run import SETTINGS
+from training.comparison.measurement import Row
+from training.comparison.run import SETTINGS
+from training.tasks.recall import BASELINES
+from training.versions.methods import NO_BC
 
 RESULTS = "results.parquet"
 
@@ -24,7 +24,8 @@ class FinishedRun:
 
     Attributes:
         name: of the experiment.
-        found: the methods' rows, `Keep-All` among them; see `training.degradation.frame`.
+        found: the methods' rows, `Keep-All` among them; see `frame` of
+            `training.comparison.degradation`.
         every: the same and the baselines' rows.
         settings: the experiment, as JSON values.
     """

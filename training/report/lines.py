@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from training.methods import KEEP_ALL, NO_BC
 from training.report.canvas import label_right, limits, note_cut
 from training.report.look import INK, Look
 from training.report.series import Series
+from training.versions.methods import KEEP_ALL, NO_BC
 
 
 def draw_lines(axes: Axes, series: Mapping[str, Series], shown: Mapping[str, Look]) -> None:
@@ -58,7 +59,7 @@ def draw_lines(axes: Axes, series: Mapping[str, Series], shown: Mapping[str, Loo
     label_right(axes, points, colors)
 
 
-def _edge(series: Series, sign: int) -> np.ndarray:
+def _edge(series: Series, sign: int) -> npt.NDArray[np.float64]:
     return series.mean + sign * np.nan_to_num(series.width)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.degradation import consumers, counted_tasks, intended, unintended
-from training.methods import FIX_M0, KEEP_ALL, NO_BC
+from training.comparison.degradation import consumers, counted_tasks, intended, unintended
 from training.report.finished_run import FinishedRun
+from training.versions.methods import FIX_M0, KEEP_ALL, NO_BC
 
 BC_ALIGNER = "BC-Aligner"
 PAPER = (
@@ -29,7 +29,7 @@ _MARKERS = ("s", "^", "v", "P", "X", "*", "<", ">", "h", "p")
 
 @dataclass(frozen=True)
 class Look:
-    """Of one method."""
+    """How one method is drawn."""
 
     color: str
     marker: str
@@ -37,7 +37,7 @@ class Look:
 
     @property
     def width(self) -> float:
-        """Of its line."""
+        """The width of its line."""
         return 2.4 if self.emphasised else 1.0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from training.degradation import beats_most_popular, consumers, counted_tasks
+from training.comparison.degradation import beats_most_popular, consumers, counted_tasks
 from training.report import tables
 from training.report.alignment_chart import draw_alignment
 from training.report.degradation_chart import draw_degradation

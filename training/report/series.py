@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from training.degradation import interval, of_consumers
-from training.measurement import RECALL
-from training.methods import NO_BC
+from training.comparison.degradation import interval, of_consumers
+from training.comparison.measurement import RECALL
+from training.versions.methods import NO_BC
 
 
 @dataclass(frozen=True)
 class Series:
-    """Of one method; all of shape `(n,)`.
+    """The numbers of one method; all of shape `(n,)`.
 
     Attributes:
         versions: k.
@@ -24,8 +25,8 @@ class Series:
     """
 
     versions: list[int]
-    mean: np.ndarray
-    width: np.ndarray
+    mean: npt.NDArray[np.float64]
+    width: npt.NDArray[np.float64]
 
 
 def intended_by_version(found: pd.DataFrame) -> dict[str, Series]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.measurement import LARGEST, SMALLEST
+from training.comparison.measurement import LARGEST, SMALLEST
+from training.encoders.encoder import ITEMS, USERS
 from training.report.canvas import canvas, save, style
 from training.report.finished_run import FinishedRun
 from training.report.look import INK, Look, emphasised
-from training.versions import ITEMS, USERS
 
 _FAMILIES = (USERS, ITEMS)
 

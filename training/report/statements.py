@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from training.degradation import (
+from training.comparison.degradation import (
     CHANCE,
     beats_most_popular,
     consumers,
@@ -16,12 +16,12 @@ from training.degradation import (
     task_bounds,
     unintended,
 )
-from training.measurement import HELD_OUT
-from training.methods import NO_BC
+from training.comparison.measurement import HELD_OUT
 from training.report.finished_run import FinishedRun
 from training.report.look import BC_ALIGNER, best_own
 from training.report.series import measure_by_version
 from training.report.tables import with_interval
+from training.versions.methods import NO_BC
 
 _FEW = 5  # seeds; fewer leave intervals too wide to rank methods
 
@@ -42,7 +42,7 @@ def says(run: FinishedRun) -> Iterable[str]:
         return
     loss = intended(run.found)
     own = best_own(run)
-    compared = [name for name in (NO_BC.name, BC_ALIGNER, own) if name in loss]
+    compared = [n for n in (NO_BC.name, BC_ALIGNER, own) if n is not None and n in loss]
     for consumer in consumers(run.found):
         counted = counted_tasks(run.found, consumer)
         if not counted:
@@ -65,7 +65,7 @@ def says(run: FinishedRun) -> Iterable[str]:
         )
 
 
-def _difference(own: str, paired: pd.Series, consumer: str) -> str:
+def _difference(own: str, paired: pd.Series[float], consumer: str) -> str:
     mean, width = interval(paired)
     begin = (
         f"{own} minus {BC_ALIGNER}, total, {consumer} consumers, paired by seed: "

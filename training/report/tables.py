@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from training.degradation import (
+from training.comparison.degradation import (
     CHANCE,
     alignment,
     beats_most_popular,
@@ -18,10 +18,17 @@ from training.degradation import (
     task_bounds,
     unintended,
 )
-from training.measurement import HELD_OUT, MAP_PARAMETERS, PEAK_RSS, RECALL, SECONDS, VECTOR_BYTES
-from training.methods import FIX_M0, KEEP_ALL
+from training.comparison.measurement import (
+    HELD_OUT,
+    MAP_PARAMETERS,
+    PEAK_RSS,
+    RECALL,
+    SECONDS,
+    VECTOR_BYTES,
+)
 from training.report.finished_run import FinishedRun
 from training.report.look import emphasised, looks
+from training.versions.methods import FIX_M0, KEEP_ALL
 
 NOT_QUOTED = "not quoted"
 _FLOAT = 4  # bytes
@@ -38,12 +45,13 @@ def summary_table(run: FinishedRun) -> pd.DataFrame:
             columns[f"total %, {consumer}"] = columns["intended %"] + loss
     columns["alignment error"] = alignment(run.found, HELD_OUT)
     cells = {n: {m: with_interval(v[m]) for m in v} for n, v in columns.items()}
-    return pd.DataFrame(cells).reindex(run.methods).fillna("")
+    table: pd.DataFrame = pd.DataFrame(cells).reindex(run.methods).fillna("")
+    return table
 
 
 def overview_table(runs: Sequence[FinishedRun]) -> pd.DataFrame:
     """By experiment and emphasised method: both losses, by the first kind of consumer models."""
-    cells = {}
+    cells: dict[str, dict[str, object]] = {}
     for run in runs:
         consumer = consumers(run.found)[0]
         counted = counted_tasks(run.found, consumer)
@@ -59,7 +67,8 @@ def overview_table(runs: Sequence[FinishedRun]) -> pd.DataFrame:
                 f"unintended %, {consumer}": old,
                 "tasks that count": len(counted),
             }
-    return pd.DataFrame.from_dict(cells, orient="index").fillna("")
+    table: pd.DataFrame = _by_row(cells).fillna("")
+    return table
 
 
 def recall_table(run: FinishedRun) -> pd.DataFrame:
@@ -77,22 +86,22 @@ def gate_table(run: FinishedRun, consumer: str) -> pd.DataFrame:
     rows = rows[rows["method"] == FIX_M0.name]
     native = rows.groupby("task")["native"].mean()
     bounds = task_bounds(run.found, consumer).sort_values(ascending=False)
-    cells = {
+    cells: dict[str, dict[str, object]] = {
         task: {
-            "native v0 AUROC": f"{native[task]:.3f}",
+            "native v0 AUROC": f"{mean:.3f}",
             "lower end of 95 %": f"{bound:.3f}",
             f"above {CHANCE}": "counts" if bound > CHANCE else "no: listed apart",
         }
-        for task, bound in bounds.items()
+        for task, mean, bound in zip(bounds.index, native[bounds.index], bounds, strict=True)
     }
-    return pd.DataFrame.from_dict(cells, orient="index")
+    return _by_row(cells)
 
 
 def seconds_table(run: FinishedRun) -> pd.DataFrame:
     """Training seconds by method and version, mean over seeds; empty where none are recorded."""
     seconds = run.found[run.found["measure"] == SECONDS]
     if seconds.empty:
-        return pd.DataFrame()
+        return _by_row({})
     mean = seconds.pivot_table("value", "method", "version", sort=False)
     out = _by_version(mean, "{:.1f}")
     out["sum"] = mean.sum(axis=1).map("{:.1f}".format)
@@ -107,7 +116,7 @@ def storage_table(run: FinishedRun) -> pd.DataFrame:
     maps = run.found[run.found["measure"] == MAP_PARAMETERS]
     maps = maps[maps["seed"] == maps["seed"].min()]
     all_ = vectors.loc[vectors["method"] == KEEP_ALL, "value"].sum()
-    cells = {}
+    cells: dict[str, dict[str, object]] = {}
     for method in run.methods:
         own = vectors[vectors["method"] == method]
         kept = own if method == KEEP_ALL else own[own["serves"] == newest]
@@ -119,7 +128,7 @@ def storage_table(run: FinishedRun) -> pd.DataFrame:
             "maps, MiB": f"{_FLOAT * numbers / 2**20:.2f}",
             "of Keep-All": f"{100 * size / all_:.0f} %",
         }
-    return pd.DataFrame.from_dict(cells, orient="index")
+    return _by_row(cells)
 
 
 def peak_memory(run: FinishedRun) -> float:
@@ -135,10 +144,10 @@ def settings_table(run: FinishedRun) -> pd.DataFrame:
         if key != "schedule"
     }
     cells |= {f"schedule: {k}": str(v) for k, v in run.settings["schedule"].items()}
-    return pd.DataFrame({"value": cells})
+    return _by_row({key: {"value": value} for key, value in cells.items()})
 
 
-def with_interval(values: pd.Series, digits: int = 2) -> str:
+def with_interval(values: pd.Series[float], digits: int = 2) -> str:
     """Mean, and half its interval over seeds where there are several."""
     values = values.dropna()
     if (values == 0).all():
@@ -148,6 +157,12 @@ def with_interval(values: pd.Series, digits: int = 2) -> str:
     return text if width != width else f"{text} ± {width:.{digits}f}"
 
 
+def _by_row(cells: dict[str, dict[str, object]]) -> pd.DataFrame:
+    table: pd.DataFrame = pd.DataFrame.from_dict(cells, orient="index")
+    return table
+
+
 def _by_version(table: pd.DataFrame, form: str) -> pd.DataFrame:
     table = table.map(lambda value: "" if value != value else form.format(value))
-    return table.rename(columns=lambda version: f"v{version}")
+    named: pd.DataFrame = table.rename(columns=lambda version: f"v{version}")
+    return named

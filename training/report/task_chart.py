@@ -6,11 +6,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from training.degradation import CHANCE, NORMAL, counted_tasks, interval, of_consumers, task_bounds
-from training.methods import FIX_M0
+from training.comparison.degradation import (
+    CHANCE,
+    NORMAL,
+    counted_tasks,
+    interval,
+    of_consumers,
+    task_bounds,
+)
 from training.report.canvas import canvas, save, style
 from training.report.finished_run import FinishedRun
 from training.report.look import GREY, INK, PALE, Look, emphasised
+from training.versions.methods import FIX_M0
 
 _NATIVE = "native v0"
 _NAMES = {_NATIVE: "native v0: the old model kept alive"}

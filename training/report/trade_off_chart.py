@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from training.degradation import intended, interval, unintended
-from training.methods import NO_BC
+from training.comparison.degradation import intended, interval, unintended
 from training.report.canvas import Limits, canvas, label_near, limits, note_cut, save, style
 from training.report.finished_run import FinishedRun
 from training.report.look import INK, Look
+from training.versions.methods import NO_BC
 
 
 def draw_trade_off(
     run: FinishedRun, shown: dict[str, Look], tasks: Sequence[str], consumer: str, path: Path
 ) -> Path:
     """Write the PNG; there must be a task that counts."""
-    across = {n: interval(v.dropna()) for n, v in intended(run.found).items()}
-    up = {n: interval(v.dropna()) for n, v in unintended(run.found, tasks, consumer).items()}
+    across = _intervals(intended(run.found))
+    up = _intervals(unintended(run.found, tasks, consumer))
     with style():
         figure = canvas(9.6, 5.6)
         axes = figure.subplots()
@@ -66,6 +67,10 @@ def draw_trade_off(
         # The emphasised methods, drawn last, have the first choice of places.
         label_near(axes, dict(reversed(points.items())), colors, bars)
         return save(figure, path)
+
+
+def _intervals(losses: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    return {str(method): interval(values.dropna()) for method, values in losses.items()}
 
 
 def _limits(points: Mapping[str, tuple[float, float]]) -> Limits:

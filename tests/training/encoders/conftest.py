@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.data import Interactions
-from training.history import History, history
+from training.interactions.history import History, history
+from training.interactions.interactions import Interactions
 
 
 @pytest.fixture(scope="session")

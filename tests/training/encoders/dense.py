@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from training.history import History
+from training.interactions.history import History
 
 
 def adjacency(past: History) -> Tensor:

@@ -10,17 +10,17 @@ import pytest
 import torch
 
 from feast_bc.transforms.holdout import Holdout
-from training.data import Interactions
-from training.encoders.encoder import Encoder
+from training.comparison.experiment import Experiment
+from training.comparison.measurement import AUROC, HELD_OUT, RECALL, RELATIVE, Row
+from training.comparison.run import Run
+from training.encoders.encoder import ITEMS, USERS, Encoder
 from training.encoders.recipe import Recipe
-from training.experiment import Experiment
-from training.history import History, history
-from training.measurement import AUROC, HELD_OUT, RECALL, RELATIVE, Row
-from training.methods import METHODS
-from training.run import Run
-from training.schedule import Schedule
-from training.trainer import fit
-from training.versions import ITEMS, USERS, train_version
+from training.encoders.schedule import Schedule
+from training.interactions.history import History, history
+from training.interactions.interactions import Interactions
+from training.versions.methods import METHODS
+from training.versions.trainer import fit
+from training.versions.version import train_version
 
 OPTIONS = {
     "fold_in": {},

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from training.data import load
 from training.encoders.fold_in import FoldIn
-from training.history import History, history
+from training.interactions.history import History, history
+from training.interactions.interactions import load
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import torch
 
 from tests.training.encoders.dense import adjacency
 from training.encoders.graph import Graph
-from training.history import History
+from training.interactions.history import History
 
 CPU = torch.device("cpu")
 

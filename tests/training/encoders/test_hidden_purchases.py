@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from training.bags import Bags
+from training.encoders.bags import Bags
 from training.encoders.fold_in import FoldIn, cross_entropy
 
 ASKED = Bags(

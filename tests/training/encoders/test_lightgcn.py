@@ -7,7 +7,7 @@ import torch
 from tests.training.encoders.dense import adjacency
 from training.encoders.lightgcn import LightGCN
 from training.encoders.ranked_pairs import GraphOptions
-from training.history import History
+from training.interactions.history import History
 
 
 def _encoder(past: History, layers: int = 2) -> LightGCN:

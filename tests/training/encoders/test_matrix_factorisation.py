@@ -6,7 +6,7 @@ import torch
 
 from training.encoders.matrix_factorisation import MatrixFactorisation
 from training.encoders.ranked_pairs import PairOptions
-from training.history import History
+from training.interactions.history import History
 
 
 def _encoder(past: History) -> MatrixFactorisation:

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 
 from training.encoders.pair_sampler import Pairs, PairSampler
-from training.history import History
+from training.interactions.history import History
 
 BOUGHT = sp.csr_matrix(
     np.array([[1, 0, 1, 0, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 1, 0, 0, 0]], np.float32)

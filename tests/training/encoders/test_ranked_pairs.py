@@ -8,7 +8,7 @@ import torch
 from training.encoders.pair_sampler import PairSampler
 from training.encoders.ranked_pairs import GraphOptions, ranking_loss
 from training.encoders.recipe import Recipe
-from training.history import History
+from training.interactions.history import History
 
 
 def test_the_loss_is_the_papers(later: History) -> None:

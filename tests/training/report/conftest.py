@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from training.experiment import Experiment
-from training.measurement import (
+from training.comparison.experiment import Experiment
+from training.comparison.measurement import (
     AUROC,
     HELD_OUT,
     LARGEST,
@@ -19,9 +19,9 @@ from training.measurement import (
     VECTOR_BYTES,
     Row,
 )
-from training.results import write_results
-from training.run import SETTINGS
-from training.versions import ITEMS, USERS
+from training.comparison.results import write_results
+from training.comparison.run import SETTINGS
+from training.encoders.encoder import ITEMS, USERS
 
 METHODS = ("Fix-M0", "NoBC", "BC-Aligner", "Own <1>")
 TASKS = {"spend": (0.8, 0.01), "luck": (0.52, 0.01)}  # native AUROC and its deviation

@@ -1,0 +1,1 @@
+"""`python -m training run`: the paper's methods compared on one experiment."""

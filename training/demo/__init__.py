@@ -1,0 +1,1 @@
+"""`python -m training demo`: three versions, and one consumer model that is never retrained."""

@@ -1,0 +1,1 @@
+"""Who bought what and when: files read, histories and time windows cut."""

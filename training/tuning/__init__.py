@@ -1,0 +1,1 @@
+"""`python -m training tune` and `tune-alignment`: settings chosen on validation windows."""
