@@ -51,7 +51,8 @@ class MatrixFactorisation(PairEncoder):
         options: PairOptions,
     ) -> Self:
         generator = torch.Generator().manual_seed(seed)
-        return cls(*past.bought.shape, dim, generator=generator, options=options)
+        users, items = past.bought.shape
+        return cls(users, items, dim, generator=generator, options=options)
 
     @classmethod
     def restored(cls, state: Mapping[str, Tensor], options: PairOptions) -> Self:

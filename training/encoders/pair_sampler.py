@@ -85,7 +85,8 @@ class PairSampler:
     def _bought(self, user: Tensor, item: Tensor) -> Tensor:
         key = user * self._items + item
         at = torch.searchsorted(self._key, key).clamp(max=len(self._key) - 1)
-        return self._key[at] == key
+        bought: Tensor = self._key[at] == key
+        return bought
 
     def _uniform(self, count: int, dtype: torch.dtype) -> Tensor:
         return torch.rand(count, generator=self._generator, device=self._device, dtype=dtype)
