@@ -39,3 +39,9 @@ def redis_store(redis_address: str) -> dict[str, object]:
     with redis.Redis(host=host, port=int(port)) as client:
         client.flushdb()
     return {"type": "redis", "connection_string": redis_address}
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def online_store(request: pytest.FixtureRequest) -> dict[str, object] | None:
+    """Feast's configuration of Redis; None for its default, SQLite."""
+    return request.getfixturevalue("redis_store") if request.param == "redis" else None

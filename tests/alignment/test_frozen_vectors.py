@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from feast_bc.alignment import frozen_vectors  # noqa: E402
-from tests.alignment.tensors import normal  # noqa: E402
+from tests.support.tensors import normal  # noqa: E402
 
 
 def test_in_eval_mode_without_gradient_and_modes_are_put_back() -> None:

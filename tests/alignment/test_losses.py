@@ -15,7 +15,7 @@ from feast_bc.alignment import (  # noqa: E402
     single_step_loss,
 )
 from feast_bc.errors import DimensionError  # noqa: E402
-from tests.alignment.tensors import normal  # noqa: E402
+from tests.support.tensors import normal  # noqa: E402
 
 
 def explicit(mapped, previous, older):

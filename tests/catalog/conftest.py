@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
-from tests.catalog.catalogs import publish
+from tests.support.catalogs import publish
 
 
 @pytest.fixture(params=["local", "memory"])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from feast_bc.catalog.event_log import ACTIVATE, RETIRE, ROLLBACK, Event, fold
 from feast_bc.errors import CatalogError
-from tests.catalog.catalogs import T0
+from tests.support.catalogs import T0
 
 
 @given(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from feast import FeatureStore
 
-from tests.integration.repo import Repo
+from tests.support.repo import Repo
 
 
 @pytest.fixture

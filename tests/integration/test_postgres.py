@@ -21,7 +21,7 @@ from feast.repo_config import RegistryConfig
 from feast_bc import online_vectors
 from feast_bc.errors import ProviderError
 from feast_bc.views.serving import Serving
-from tests.families import EXAMPLE, USER, Row, at, make_store, online, same
+from tests.support.families import EXAMPLE, USER, Row, at, make_store, online, same
 
 ASKED = [(1, 2.0), (2, 6.0), (1, 6.0), (3, 6.0), (9, 6.0)]
 

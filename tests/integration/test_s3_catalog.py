@@ -22,9 +22,9 @@ from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.files import CatalogFiles
 from feast_bc.errors import CatalogError, VersionConflictError
 from feast_bc.transforms.artifact import save_artifact
-from tests.catalog.catalogs import problems, publish
-from tests.families import EXAMPLE
-from tests.test_transforms import affine
+from tests.support.catalogs import problems, publish
+from tests.support.families import EXAMPLE
+from tests.support.links import affine
 
 ROOT = Path(__file__).parents[2]
 CREDENTIALS = {
@@ -49,7 +49,7 @@ OPERATOR = """
 import os
 from pathlib import Path
 from feast_bc import EmbeddingCatalog, VersionedEmbedding
-from tests.families import USER, at, make_store
+from tests.support.families import USER, at, make_store
 
 catalog = EmbeddingCatalog(os.environ["FEAST_BC_CATALOG"])
 family = VersionedEmbedding.from_catalog(catalog, "user_embedding", entities=[USER])
@@ -60,7 +60,7 @@ store.materialize(at(0), at(6))
 
 CONSUMER = """
 from pathlib import Path
-from tests.families import EXAMPLE, make_store, offline, online, same
+from tests.support.families import EXAMPLE, make_store, offline, online, same
 
 store = make_store(Path.cwd())
 expected = [EXAMPLE.value(0, user, 6) for user in (1, 2, 3)]

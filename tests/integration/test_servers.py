@@ -19,7 +19,7 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.errors import ProviderError
 from feast_bc.materialization.switch_serving import drop_serving, prepare_serving
-from tests.integration.repo import COMPUTED, Repo
+from tests.support.repo import COMPUTED, Repo
 
 
 @pytest.fixture(scope="module")

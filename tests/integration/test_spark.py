@@ -16,7 +16,7 @@ from feast import FeatureStore, RepoConfig
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.repo_config import RegistryConfig
 
-from tests.families import EXAMPLE, USER, at, online, same
+from tests.support.families import EXAMPLE, USER, at, online, same
 
 pytestmark = pytest.mark.skipif(
     shutil.which("java") is None and "JAVA_HOME" not in os.environ,

@@ -9,7 +9,7 @@ from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.posthoc import centred_error, ridge
 from feast_bc.posthoc.mlp import fit_mlp
 from feast_bc.transforms import MLPTransform
-from tests.posthoc.data import HOP, moments, normal
+from tests.support.pairs import HOP, moments, normal
 
 VECTORS = normal(400, 5)
 PREVIOUS = np.maximum(VECTORS @ normal(5, 3, seed=1), 0)

@@ -9,7 +9,7 @@ from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.posthoc import Moments, centred_error, ridge
 from feast_bc.transforms import AffineTransform, MLPTransform, TruncationTransform, compose
 from feast_bc.transforms.holdout import Holdout
-from tests.posthoc.data import HOP, moments, normal, pairs
+from tests.support.pairs import HOP, moments, normal, pairs
 
 
 @settings(max_examples=50)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.encoders.dense import adjacency
+from tests.support.adjacency import adjacency
 from training.encoders.graph import Graph
 from training.encoders.graphsage import GraphSAGE, GraphSAGEOptions
 from training.history import History

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tests.training.encoders.dense import adjacency
+from tests.support.adjacency import adjacency
 from training.encoders.lightgcn import LightGCN
 from training.encoders.ranked_pairs import GraphOptions
 from training.history import History
