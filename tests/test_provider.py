@@ -117,6 +117,7 @@ def test_teardown(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     store.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
     store.materialize(at(0), at(6))
+    assert (tmp_path / "online.db").exists()
     store.teardown()
     assert not (tmp_path / "online.db").exists()
 
@@ -154,7 +155,10 @@ def test_names_that_collide_under_online_versioning(plain_first: bool, tmp_path:
 
 
 def test_names_that_do_not_collide() -> None:
-    check_names(["user_embedding_v1"], ["user_embedding_v1", "user", "user_embedding_vx"])
+    names = ["user_embedding_v1", "user", "user_embedding_vx"]
+    check_names(["user_embedding_v1"], names)
+    with pytest.raises(NameCollisionError, match=r"'user_embedding' and version view"):
+        check_names(["user_embedding_v1"], [*names, "user_embedding"])
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Trainable backward transformations: where they start, and that they leave as they are."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from feast_bc.alignment import (  # noqa: E402
+from feast_bc.alignment import (
     BackwardMap,
     BackwardMLP,
     BackwardModule,
@@ -14,9 +15,10 @@ from feast_bc.alignment import (  # noqa: E402
     multi_step_loss,
     single_step_loss,
 )
-from feast_bc.errors import DimensionError, InvalidVectorsError  # noqa: E402
-from feast_bc.transforms import ChainTransform, MLPTransform, compose  # noqa: E402
-from tests.support.tensors import normal  # noqa: E402
+from feast_bc.errors import DimensionError, InvalidVectorsError
+from feast_bc.transforms import ChainTransform, MLPTransform, compose
+from tests.support.presence import there
+from tests.support.tensors import normal
 
 OLDER = {"single": [], "multi": [normal(3, 4, seed=2), normal(2, 3, seed=3)]}
 
@@ -40,7 +42,9 @@ def test_shapes() -> None:
 
 
 @pytest.mark.parametrize("make", [BackwardMap, lambda *d, **k: BackwardMLP(*d, hidden=[8], **k)])
-def test_initial_values_follow_the_generator_and_the_papers_bound(make) -> None:
+def test_initial_values_follow_the_generator_and_the_papers_bound(
+    make: Callable[..., BackwardMap | BackwardMLP],
+) -> None:
     one, two = (make(16, 8, generator=torch.Generator().manual_seed(3)) for _ in range(2))
     for first, second in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(first, second)
@@ -73,9 +77,9 @@ def test_least_squares_is_the_optimum_of_either_loss(bias: bool, steps: str) -> 
     previous[~present] = torch.nan
     module = BackwardMap(6, 4, bias=bias).double()
     module.fit_least_squares(vectors, previous, present)
-    multi_step_loss(module(vectors), previous, OLDER[steps], present).backward()
+    multi_step_loss(module(vectors), previous, OLDER[steps], present).backward()  # type: ignore[no-untyped-call]
     for parameter in module.parameters():
-        assert parameter.grad.abs().max() < 1e-10
+        assert there(parameter.grad).abs().max() < 1e-10
 
 
 def test_gradient_descent_arrives_at_least_squares() -> None:
@@ -86,13 +90,13 @@ def test_gradient_descent_arrives_at_least_squares() -> None:
         descended.parameters(), max_iter=100, tolerance_grad=1e-12, tolerance_change=1e-15
     )
 
-    def loss() -> "torch.Tensor":
+    def loss() -> torch.Tensor:
         optimizer.zero_grad()
         value = single_step_loss(descended(vectors), previous)
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    optimizer.step(loss)
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     torch.testing.assert_close(descended.weight, closed.weight, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(descended.bias, closed.bias, rtol=1e-5, atol=1e-7)
 
@@ -117,7 +121,7 @@ def test_an_mlp_starts_as_the_least_squares_map_and_learns_on(hidden: list[int])
     start = single_step_loss(affine(vectors), previous).detach()
     for _ in range(100):
         optimizer.zero_grad()
-        single_step_loss(mlp(vectors), previous).backward()
+        single_step_loss(mlp(vectors), previous).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert single_step_loss(mlp(vectors), previous) < start / 2
 
@@ -143,7 +147,9 @@ def test_a_narrow_mlp_cannot_start_as_an_affine_map() -> None:
         (lambda: BackwardMLP(2, 3, hidden=[]), "at least 1 hidden layer"),
     ],
 )
-def test_impossible_dimensions_are_named(make, message: str) -> None:
+def test_impossible_dimensions_are_named(
+    make: Callable[..., BackwardMap | BackwardMLP], message: str
+) -> None:
     with pytest.raises(DimensionError, match=message):
         make()
 

@@ -1,9 +1,12 @@
 """A command that is run again, or whose write is retried, does no more than once."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from feast_bc.catalog.change import CatalogChange
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.event_log import RETIRE
 from feast_bc.catalog.files import CatalogFiles
 from feast_bc.errors import CatalogError, VersionConflictError
@@ -14,7 +17,9 @@ NAME = "user_embedding"
 LATER = T0 + timedelta(days=1)
 AHEAD = datetime.now(timezone.utc) + timedelta(days=365)
 
-COMMANDS = {
+Command = Callable[[EmbeddingCatalog], CatalogChange]
+
+COMMANDS: dict[str, Command] = {
     "publish": lambda c: publish(c, 2, metrics={"recall": 0.5, "alignment": {"older": []}}),
     "activate": lambda c: c.activate(NAME, 1),
     "activate from": lambda c: c.activate(NAME, 1, LATER),
@@ -33,7 +38,7 @@ class KilledError(Exception):
 
 
 @pytest.fixture(params=COMMANDS)
-def command(request, catalog):
+def command(request: pytest.FixtureRequest, catalog: EmbeddingCatalog) -> Command:
     """A command, on a catalog in which it has something to do."""
     publish(catalog, 0)
     publish(catalog, 1)
@@ -44,11 +49,11 @@ def command(request, catalog):
     return COMMANDS[request.param]
 
 
-def commits_and_raises(monkeypatch, error: Exception) -> None:
+def commits_and_raises(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """The next creation of a file succeeds, and reports an error all the same."""
     create = CatalogFiles.create
 
-    def failing(files, path, data):
+    def failing(files: CatalogFiles, path: str, data: bytes) -> None:
         monkeypatch.setattr(CatalogFiles, "create", create)
         create(files, path, data)
         raise error
@@ -56,7 +61,7 @@ def commits_and_raises(monkeypatch, error: Exception) -> None:
     monkeypatch.setattr(CatalogFiles, "create", failing)
 
 
-def test_a_second_run_changes_nothing(catalog, command):
+def test_a_second_run_changes_nothing(catalog: EmbeddingCatalog, command: Command) -> None:
     first = command(catalog)
     assert first.changed
     after = files_of(catalog)
@@ -68,7 +73,9 @@ def test_a_second_run_changes_nothing(catalog, command):
     assert problems(catalog) == {}
 
 
-def test_a_retried_write_that_finds_its_own_file(catalog, command, monkeypatch):
+def test_a_retried_write_that_finds_its_own_file(
+    catalog: EmbeddingCatalog, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = files_of(catalog)
     commits_and_raises(monkeypatch, FileExistsError("412: precondition failed"))
     change = command(catalog)
@@ -81,7 +88,9 @@ def test_a_retried_write_that_finds_its_own_file(catalog, command, monkeypatch):
     assert files_of(catalog) == after
 
 
-def test_a_run_after_a_kill(catalog, command, monkeypatch):
+def test_a_run_after_a_kill(
+    catalog: EmbeddingCatalog, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commits_and_raises(monkeypatch, KilledError())
     with pytest.raises(KilledError):
         command(catalog)
@@ -90,11 +99,11 @@ def test_a_run_after_a_kill(catalog, command, monkeypatch):
     assert files_of(catalog) == after
 
 
-def overtaken(monkeypatch, by) -> None:
+def overtaken(monkeypatch: pytest.MonkeyPatch, by: Callable[[], object]) -> None:
     """Somebody else does `by` before the next creation of a file."""
     create = CatalogFiles.create
 
-    def late(files, path, data):
+    def late(files: CatalogFiles, path: str, data: bytes) -> None:
         monkeypatch.setattr(CatalogFiles, "create", create)
         by()
         create(files, path, data)
@@ -102,7 +111,9 @@ def overtaken(monkeypatch, by) -> None:
     monkeypatch.setattr(CatalogFiles, "create", late)
 
 
-def test_somebody_else_did_the_same_first(catalog, monkeypatch):
+def test_somebody_else_did_the_same_first(
+    catalog: EmbeddingCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish(catalog, 0)
     overtaken(monkeypatch, lambda: catalog.retire(NAME, 0))
     change = catalog.retire(NAME, 0)
@@ -112,7 +123,9 @@ def test_somebody_else_did_the_same_first(catalog, monkeypatch):
     assert not publish(catalog, 1).changed
 
 
-def test_somebody_else_did_something_else_first(catalog, monkeypatch):
+def test_somebody_else_did_something_else_first(
+    catalog: EmbeddingCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish(catalog, 0)
     publish(catalog, 1)
     overtaken(monkeypatch, lambda: catalog.retire(NAME, 0))
@@ -123,7 +136,7 @@ def test_somebody_else_did_something_else_first(catalog, monkeypatch):
         publish(catalog, 2, transform=affine(2, 5, 4, seed=8))
 
 
-def test_events_have_ids_of_their_own(catalog):
+def test_events_have_ids_of_their_own(catalog: EmbeddingCatalog) -> None:
     publish(catalog, 0)
     publish(catalog, 1)
     for _ in range(2):
@@ -143,8 +156,11 @@ def test_events_have_ids_of_their_own(catalog):
         (["+2", "-2", "+1"], 1),
     ],
 )
-def test_which_version_a_rollback_concerns(local, script, version):
-    for sign, number in script:
+def test_which_version_a_rollback_concerns(
+    local: EmbeddingCatalog, script: list[str], version: int
+) -> None:
+    for step in script:
+        sign, number = step[0], step[1]
         if sign == "+":
             local.activate(NAME, int(number), T0)
         else:
@@ -155,7 +171,7 @@ def test_which_version_a_rollback_concerns(local, script, version):
     assert (again.published.version, again.changed) == (version, False)
 
 
-def test_another_rollback_needs_the_version(local):
+def test_another_rollback_needs_the_version(local: EmbeddingCatalog) -> None:
     local.activate(NAME, 1, T0)
     local.activate(NAME, 2, T0)
     for _ in range(3):
@@ -172,7 +188,9 @@ def test_another_rollback_needs_the_version(local):
         (lambda c: c.rollback(NAME, 1), f"rolled back already, from {AHEAD.date()}"),
     ],
 )
-def test_another_instant_is_another_request(local, act, message):
+def test_another_instant_is_another_request(
+    local: EmbeddingCatalog, act: Callable[[EmbeddingCatalog], object], message: str
+) -> None:
     local.activate(NAME, 1, T0)
     local.activate(NAME, 2, AHEAD)
     if "rolled back" in message:
@@ -183,7 +201,7 @@ def test_another_instant_is_another_request(local, act, message):
     assert files_of(local) == before
 
 
-def test_a_rollback_at_another_instant_is_refused(local):
+def test_a_rollback_at_another_instant_is_refused(local: EmbeddingCatalog) -> None:
     local.activate(NAME, 1, T0)
     local.rollback(NAME, at=LATER)
     for version in (None, 1):

@@ -1,6 +1,9 @@
 """The durable list of versions: publish, activate, roll back, retire."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +22,10 @@ from feast_bc.transforms import compose
 from feast_bc.transforms.holdout import Holdout
 from tests.support.catalogs import LINKS, T0, files_of, publish, source
 from tests.support.links import affine
+from tests.support.presence import there
 
 
-def test_publish_and_read_back(catalog):
+def test_publish_and_read_back(catalog: EmbeddingCatalog) -> None:
     assert catalog.embeddings() == []
     tagged = source(0, tags={"team": "a"}, field_mapping={"vec": "embedding"})
     publish(catalog, 0, source=tagged, metrics={"recall": 0.4})
@@ -30,7 +34,7 @@ def test_publish_and_read_back(catalog):
     zero, one = catalog.versions("user_embedding")
     assert (zero.version, zero.dim, zero.transform, zero.source) == (0, 3, None, tagged)
     assert (one.version, one.dim, one.feature, one.retired) == (1, 4, "embedding", False)
-    assert repr(one.transform.load()) == repr(LINKS[1])
+    assert repr(there(one.transform).load()) == repr(LINKS[1])
     listed = catalog.published("user_embedding")
     assert listed[0].manifest.metrics == {"recall": 0.4}
     assert listed[1].manifest.parent == listed[0].sha256
@@ -38,7 +42,7 @@ def test_publish_and_read_back(catalog):
     assert all(check.ok for check in catalog.verify())
 
 
-def test_publishing_the_same_again_changes_nothing(catalog):
+def test_publishing_the_same_again_changes_nothing(catalog: EmbeddingCatalog) -> None:
     first = publish(catalog, 0, metrics={"a": 1, "b": [1, 2]})
     before = files_of(catalog)
     again = publish(catalog, 0, metrics={"b": (1, 2), "a": 1, "alignment": {"measured": "later"}})
@@ -57,7 +61,9 @@ def test_publishing_the_same_again_changes_nothing(catalog):
         (0, {"dim": 7}, "dim"),
     ],
 )
-def test_differing_content_is_refused(catalog, version, changes, fields):
+def test_differing_content_is_refused(
+    catalog: EmbeddingCatalog, version: int, changes: dict[str, Any], fields: str
+) -> None:
     publish(catalog, 0)
     publish(catalog, 1)
     before = files_of(catalog)
@@ -83,8 +89,12 @@ def test_differing_content_is_refused(catalog, version, changes, fields):
     ],
 )
 def test_what_does_not_fit_is_refused_and_leaves_no_trace(
-    catalog, version, changes, error, message
-):
+    catalog: EmbeddingCatalog,
+    version: int,
+    changes: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
     publish(catalog, 0)
     before = files_of(catalog)
     with pytest.raises(error, match=message):
@@ -93,12 +103,12 @@ def test_what_does_not_fit_is_refused_and_leaves_no_trace(
 
 
 @pytest.mark.parametrize("name", ["", "1user", "user embedding", "../user", "user-embedding"])
-def test_names_become_feature_views(catalog, name):
+def test_names_become_feature_views(catalog: EmbeddingCatalog, name: str) -> None:
     with pytest.raises(CatalogError, match=r"Embedding name .* expected a letter"):
         catalog.publish(name, 0, source=source(), dim=3, join_keys=["id"], transform=None)
 
 
-def test_activation_rollback_and_retirement(catalog):
+def test_activation_rollback_and_retirement(catalog: EmbeddingCatalog) -> None:
     for version in range(3):
         publish(catalog, version)
     catalog.activate("user_embedding", 1, T0)
@@ -154,7 +164,12 @@ def test_activation_rollback_and_retirement(catalog):
         (lambda c: c.chain("user_embedding", 3, 0), UnknownVersionError, "no version 3"),
     ],
 )
-def test_requests_that_make_no_sense(local, act, error, message):
+def test_requests_that_make_no_sense(
+    local: EmbeddingCatalog,
+    act: Callable[[EmbeddingCatalog], object],
+    error: type[Exception],
+    message: str,
+) -> None:
     local.activate("user_embedding", 1, T0)
     before = files_of(local)
     with pytest.raises(error, match=message):
@@ -162,12 +177,12 @@ def test_requests_that_make_no_sense(local, act, error, message):
     assert files_of(local) == before
 
 
-def test_rollback_without_any_activation(local):
+def test_rollback_without_any_activation(local: EmbeddingCatalog) -> None:
     with pytest.raises(CatalogError, match="no version was ever activated"):
         local.rollback("user_embedding", at=T0)
 
 
-def test_transform_and_chain(local):
+def test_transform_and_chain(local: EmbeddingCatalog) -> None:
     vectors = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
     expected = compose([LINKS[2], LINKS[1]]).apply(vectors)
     chain = local.chain("user_embedding", 2, 0)
@@ -175,11 +190,11 @@ def test_transform_and_chain(local):
     assert repr(local.transform("user_embedding", 1)) == repr(LINKS[1])
 
 
-def test_local_roots_are_absolute(tmp_path, monkeypatch):
+def test_local_roots_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     catalog = EmbeddingCatalog("here")
     assert catalog.root == str(tmp_path / "here")
     publish(catalog, 0)
     publish(catalog, 1)
     monkeypatch.chdir("/")
-    assert catalog.versions("user_embedding")[1].transform.load().from_version == 1
+    assert there(catalog.versions("user_embedding")[1].transform).load().from_version == 1

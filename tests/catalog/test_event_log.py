@@ -20,7 +20,7 @@ from tests.support.catalogs import T0
     )
 )
 @settings(max_examples=300)
-def test_folding_against_a_brute_force_oracle(script):
+def test_folding_against_a_brute_force_oracle(script: list[tuple[str, int, int]]) -> None:
     """The oracle keeps plain lists; events that it deems impossible must be refused."""
     accepted: list[Event] = []
     intervals: dict[int, list[list[int | None]]] = {1: [], 2: [], 3: []}

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from feast.protos.feast.types.Value_pb2 import DoubleList, FloatList
+from feast.protos.feast.types.Value_pb2 import DoubleList, FloatList, Null
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
@@ -70,7 +70,7 @@ def unpacked(vector: list[float]) -> bytes:
 def test_legal_bytes_of_another_form() -> None:
     usual = ValueProto(float_list_val=FloatList(val=[1, 2])).SerializeToString()
     unknown_field = usual + b"\xf8\x07\x01"  # field 127
-    null = ValueProto(null_val=0).SerializeToString()
+    null = ValueProto(null_val=Null.NULL).SerializeToString()
     matrix, present = decode([None, unpacked([1, 2]), b"", usual, unknown_field, null], 2)
     assert present.tolist() == [False, True, False, True, True, False]
     assert matrix[present].tolist() == [[1, 2]] * 3

@@ -19,7 +19,9 @@ def columns(draw: st.DrawFn) -> tuple[int, list[list[float] | None]]:
 
 @given(column=columns(), cut=st.integers(0, 8), chunks=st.booleans(), data=st.data())
 @settings(max_examples=200)
-def test_round_trip_with_nulls_slices_and_chunks(column, cut, chunks, data):
+def test_round_trip_with_nulls_slices_and_chunks(
+    column: tuple[int, list[list[float] | None]], cut: int, chunks: bool, data: st.DataObject
+) -> None:
     dim, vectors = column
     types = [
         pa.list_(pa.float32()),
@@ -39,14 +41,14 @@ def test_round_trip_with_nulls_slices_and_chunks(column, cut, chunks, data):
     assert back.to_pylist() == kept
 
 
-def test_float32_is_not_copied():
+def test_float32_is_not_copied() -> None:
     array = from_matrix(np.arange(6, dtype=np.float32).reshape(3, 2))
     matrix, _ = to_matrix(array, 2)
     assert matrix.base is not None
     assert matrix.ctypes.data == array.values.buffers()[1].address
 
 
-def test_a_null_column_is_all_null():
+def test_a_null_column_is_all_null() -> None:
     matrix, present = to_matrix(pa.nulls(3), 4)
     assert matrix.shape == (0, 4)
     assert not present.any()
@@ -71,11 +73,11 @@ def test_a_null_column_is_all_null():
         (pa.array([[1.0] * 3], pa.list_(pa.float32(), 3)), DimensionError, "found 3"),
     ],
 )
-def test_bad_columns_are_named(column, error, message):
+def test_bad_columns_are_named(column: pa.Array, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"user vectors.*{message}"):
         to_matrix(column, 2, of="user vectors")
 
 
-def test_large_finite_floats_are_fine():
+def test_large_finite_floats_are_fine() -> None:
     column = pa.array([[3e38, 3e38]] * 4, pa.list_(pa.float32()))
     assert to_matrix(column, 2)[0].shape == (4, 2)

@@ -21,6 +21,7 @@ from werkzeug.serving import make_server
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.files import CatalogFiles
 from feast_bc.errors import CatalogError, VersionConflictError
+from feast_bc.transforms import AffineTransform
 from feast_bc.transforms.artifact import save_artifact
 from tests.support.catalogs import problems, publish
 from tests.support.families import EXAMPLE
@@ -142,7 +143,9 @@ def test_of_two_racing_publishers_one_wins(monkeypatch: pytest.MonkeyPatch) -> N
     assert sorted(outcomes) == ["conflict", "won"]
     catalog = EmbeddingCatalog(root)
     winner = affine(1, 4, 3, seed=1 + outcomes.index("won"))
-    np.testing.assert_array_equal(catalog.transform("user_embedding", 1).weight, winner.weight)
+    stored = catalog.transform("user_embedding", 1)
+    assert isinstance(stored, AffineTransform)
+    np.testing.assert_array_equal(stored.weight, winner.weight)
     assert problems(catalog) == {}
 
 

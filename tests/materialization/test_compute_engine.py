@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from feast import FeatureStore
+from feast.data_source import DataSource
+from feast.infra.offline_stores.offline_store import OfflineStore
+from feast.repo_config import RepoConfig
 
 from feast_bc.errors import InvalidVectorsError
 from feast_bc.materialization import compute_engine
+from feast_bc.native.latest_rows import LatestRows, latest_rows
 from tests.support.families import USER, Family, Row, at, make_store, online, same
+from tests.support.online_stores import sqlite_dump
 from tests.support.plain_views import plain_view
 from tests.support.schedules import Step, run
 
@@ -46,9 +53,11 @@ def watermarks(store: FeatureStore) -> dict[str, object]:
 
 def test_every_native_source_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
-    original = compute_engine.latest_rows
+    original = latest_rows
 
-    def counting(store, config, source, **options):  # type: ignore[no-untyped-def]
+    def counting(
+        store: OfflineStore, config: RepoConfig, source: DataSource, **options: Any
+    ) -> LatestRows:
         read.append(source.name)
         return original(store, config, source, **options)
 
@@ -142,5 +151,17 @@ def test_a_failing_plain_view_ends_the_run_as_in_stock_feast(tmp_path: Path) -> 
 
 
 def test_nothing_to_do(tmp_path: Path) -> None:
+    """No value is stored; it is on record up to when there was none."""
     empty = Family(dims=[2, 3], rows=[], active={1: [(2, None)]})
-    run(make_store(tmp_path), empty, tmp_path, [Step(0, "apply", 2, (0, 1)), Step(3, "full")])
+    store = make_store(tmp_path)
+    run(store, empty, tmp_path, [Step(0, "apply", 2, (0, 1)), Step(3, "full")])
+    assert watermarks(store) == dict.fromkeys(VIEWS[:2], at(3))
+    stored = {name: rows for name, (_, *rows) in sqlite_dump(tmp_path / "online.db").items()}
+    assert len(stored.pop("test_user_embedding_written")) == 2
+    assert {"test_user_embedding_v0", "test_user_embedding_v1"} < set(stored)
+    assert not any(stored.values())
+    later = replace(empty, rows=[Row(1, 1, 4, (1, 2, 3))])
+    later.write(tmp_path)
+    store.materialize_incremental(at(5))
+    for version in (0, 1):
+        same(online(store, VIEWS[version], [1]), [later.value(version, 1, 5)])

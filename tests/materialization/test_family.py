@@ -222,7 +222,7 @@ def test_timestamps_are_the_winning_rows_own(store: FeatureStore, tmp_path: Path
         active={1: [(4, None)]},
     )
     for serving in ("materialized", "on_read"):
-        served = replace(family, serving=serving)  # type: ignore[arg-type]
+        served = replace(family, serving=serving)
         applied(store, served, tmp_path)
         store.materialize(at(-1), at(6))
         for version in (0, 1):
@@ -241,7 +241,7 @@ def test_timestamps_after_a_rollback_with_a_later_null_row(
     )
     found = []
     for serving in ("materialized", "on_read"):
-        applied(store, replace(family, serving=serving), tmp_path)  # type: ignore[arg-type]
+        applied(store, replace(family, serving=serving), tmp_path)
         store.materialize(at(-1), at(6))
         found.append(stamps(store, "user_embedding_v0")[:2])
         store.teardown()

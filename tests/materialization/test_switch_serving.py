@@ -20,7 +20,9 @@ NEXT: dict[str, Serving] = {"materialized": "on_read", "on_read": "materialized"
 
 @pytest.mark.parametrize("online", ["sqlite", "redis"])
 @pytest.mark.parametrize("before", ["materialized", "on_read"])
-def test_switch(before: str, online: str, redis_store: dict[str, object], tmp_path: Path) -> None:
+def test_switch(
+    before: Serving, online: str, redis_store: dict[str, object], tmp_path: Path
+) -> None:
     family = replace(FAMILY, serving=before)
     after = NEXT[before]
     store = filled(tmp_path, family, redis_store if online == "redis" else None)
@@ -46,7 +48,7 @@ def test_switch(before: str, online: str, redis_store: dict[str, object], tmp_pa
     push(store, pushed, hour=13)
     check(store, with_rows(switched, pushed), 13)
 
-    drop_serving(store, "user_embedding", before)  # type: ignore[arg-type]
+    drop_serving(store, "user_embedding", before)
     check(store, with_rows(switched, pushed), 13)
     switched = with_rows(switched, [*pushed, Row(2, 2, 14, (6, 6))])
     switched.write(tmp_path)

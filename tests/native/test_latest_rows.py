@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def pulled(store: FeatureStore, source: FileSource, end: datetime) -> PulledRows
     return PulledRows(inner.latest_rows(store.config, source, "embedding", KEYS, end=end))
 
 
-def write(path: Path, rows: list[tuple[str, int, int, float | None]]) -> FileSource:
+def write(path: Path, rows: Sequence[tuple[str, int, int, float | None]]) -> FileSource:
     """A table of (user, hour, hour of creation, first coordinate), with mapped column names."""
     table = pa.table(
         {

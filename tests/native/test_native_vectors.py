@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -5,17 +8,18 @@ import pyarrow.parquet as pq
 import pytest
 from feast import FileSource, RepoConfig
 from feast.data_format import DeltaFormat
+from feast.data_source import DataSource
 from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.repo_config import FeastConfigBaseModel
 
 from feast_bc.errors import DimensionError, InvalidVectorsError
-from feast_bc.native.native_vectors import read_native_vectors
+from feast_bc.native.native_vectors import NativeVectors, read_native_vectors
 
 UTC = pa.timestamp("us", "UTC")
 T0 = pd.Timestamp("2026-01-01", tz="UTC")
 
 
-def table(count: int = 4, dim: int = 3, **columns) -> pa.Table:
+def table(count: int = 4, dim: int = 3, **columns: object) -> pa.Table:
     rng = np.random.default_rng(0)
     content = {
         "user_id": pa.array(range(count)),
@@ -26,17 +30,17 @@ def table(count: int = 4, dim: int = 3, **columns) -> pa.Table:
     return pa.table({name: column for name, column in content.items() if column is not None})
 
 
-def parquet(tmp_path, content: pa.Table, **options) -> FileSource:
+def parquet(tmp_path: Path, content: pa.Table, **options: Any) -> FileSource:
     pq.write_table(content, tmp_path / "v.parquet", row_group_size=3)
     options = {"timestamp_field": "event_timestamp", **options}
     return FileSource(name="users", path=str(tmp_path / "v.parquet"), **options)
 
 
-def read(source, **options):
+def read(source: DataSource, **options: Any) -> NativeVectors:
     return read_native_vectors(source, **{"join_keys": ["user_id"], **options})
 
 
-def test_good_vectors(tmp_path):
+def test_good_vectors(tmp_path: Path) -> None:
     content, seen = table(10), []
     native = read(parquet(tmp_path, content), progress=lambda n, total: seen.append((n, total)))
     assert (native.dim, native.rows, native.entities) == (3, 10, 10)
@@ -48,7 +52,7 @@ def test_good_vectors(tmp_path):
     assert native.take(np.array([], np.int64)).shape == (0, 3)
 
 
-def test_the_newest_row_of_each_entity_counts(tmp_path):
+def test_the_newest_row_of_each_entity_counts(tmp_path: Path) -> None:
     hours = [5, 1, 3, 2, 9, 3]
     stamps = pa.array([T0 + pd.Timedelta(hours=h) for h in hours], UTC)
     content = table(6, user_id=pa.array(["a", "a", "b", "b", "c", "a"]), event_timestamp=stamps)
@@ -57,7 +61,7 @@ def test_the_newest_row_of_each_entity_counts(tmp_path):
     assert latest == {"a": 0, "b": 2, "c": 4}
 
 
-def test_created_timestamps_decide_between_equal_event_timestamps(tmp_path):
+def test_created_timestamps_decide_between_equal_event_timestamps(tmp_path: Path) -> None:
     created = pa.array([T0 + pd.Timedelta(hours=h) for h in (2, 1)], UTC)
     content = table(2, user_id=pa.array([1, 1]), created=created)
     with pytest.raises(InvalidVectorsError, match="name a created_timestamp_column"):
@@ -66,7 +70,7 @@ def test_created_timestamps_decide_between_equal_event_timestamps(tmp_path):
     assert native.latest["__row"].to_pylist() == [0]
 
 
-def test_field_mapping_and_several_join_keys(tmp_path):
+def test_field_mapping_and_several_join_keys(tmp_path: Path) -> None:
     content = table(4).rename_columns(["uid", "ts", "vec"])
     content = content.append_column("shop", pa.array(["x", "y", "x", "y"]))
     mapping = {"uid": "user_id", "ts": "event_timestamp", "vec": "embedding"}
@@ -130,28 +134,30 @@ def test_field_mapping_and_several_join_keys(tmp_path):
         ),
     ],
 )
-def test_bad_vectors_are_named(tmp_path, columns, error, message):
+def test_bad_vectors_are_named(
+    tmp_path: Path, columns: dict[str, Any], error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=f"source 'users'.*{message}"):
         read(parquet(tmp_path, table(**columns)), dim=3)
 
 
-def test_an_empty_source(tmp_path):
+def test_an_empty_source(tmp_path: Path) -> None:
     with pytest.raises(InvalidVectorsError, match="source 'users' is empty"):
         read(parquet(tmp_path, table().slice(0, 0)))
 
 
-def test_empty_vectors(tmp_path):
+def test_empty_vectors(tmp_path: Path) -> None:
     empty = pa.array([[]] * 4, pa.list_(pa.float32()))
     with pytest.raises(DimensionError, match="first vector is empty"):
         read(parquet(tmp_path, table(embedding=empty)))
 
 
-def test_a_source_without_timestamp_field(tmp_path):
+def test_a_source_without_timestamp_field(tmp_path: Path) -> None:
     with pytest.raises(InvalidVectorsError, match="names no timestamp_field"):
         read(parquet(tmp_path, table(), timestamp_field=""))
 
 
-def test_a_missing_or_broken_file(tmp_path):
+def test_a_missing_or_broken_file(tmp_path: Path) -> None:
     source = FileSource(name="u", path=str(tmp_path / "no"), timestamp_field="event_timestamp")
     with pytest.raises(InvalidVectorsError, match=r"source 'u' cannot be read .FileNotFoundError"):
         read(source)
@@ -160,7 +166,7 @@ def test_a_missing_or_broken_file(tmp_path):
         read(source)
 
 
-def test_memory_does_not_hold_all_vectors(tmp_path):
+def test_memory_does_not_hold_all_vectors(tmp_path: Path) -> None:
     rows, dim = 200_000, 128
     values = np.random.default_rng(0).random(rows * dim, np.float32)
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(values), dim)
@@ -172,35 +178,42 @@ def test_memory_does_not_hold_all_vectors(tmp_path):
     assert max(held) < values.nbytes / 2
 
 
-class TableOfflineStoreConfig(FeastConfigBaseModel):
+class TableOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
     type: str = f"{__name__}.TableOfflineStore"
 
 
-class TableOfflineStore(OfflineStore):
+class TableOfflineStore(OfflineStore):  # type: ignore[misc]
     """A warehouse that answers with whatever table a test has put there."""
 
     answer: pa.Table
 
     @staticmethod
     def pull_all_from_table_or_query(
-        *, join_key_columns, feature_name_columns, timestamp_field, **_
-    ):
+        *,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        **_: object,
+    ) -> object:
         columns = [*join_key_columns, *feature_name_columns, timestamp_field]
 
         class Job:
-            def to_arrow(self):
+            def to_arrow(self) -> pa.Table:
                 return TableOfflineStore.answer.select(columns[::-1])
 
         return Job()
 
 
-class WarehouseSource(FileSource):
-    def get_table_column_names_and_types(self, config):
+Warehouse = tuple[FileSource, RepoConfig]
+
+
+class WarehouseSource(FileSource):  # type: ignore[misc]
+    def get_table_column_names_and_types(self, config: RepoConfig) -> list[tuple[str, str]]:
         return [(f.name, str(f.type)) for f in TableOfflineStore.answer.schema]
 
 
 @pytest.fixture
-def warehouse(tmp_path):
+def warehouse(tmp_path: Path) -> Warehouse:
     config = RepoConfig(
         project="p",
         registry=str(tmp_path / "registry.db"),
@@ -218,7 +231,7 @@ def warehouse(tmp_path):
     return source, config
 
 
-def test_other_sources_are_pulled_through_the_offline_store(warehouse):
+def test_other_sources_are_pulled_through_the_offline_store(warehouse: Warehouse) -> None:
     source, config = warehouse
     naive = pa.array([T0.tz_localize(None)] * 4, pa.timestamp("us"))
     TableOfflineStore.answer = table(event_timestamp=naive).rename_columns(
@@ -234,11 +247,13 @@ def test_other_sources_are_pulled_through_the_offline_store(warehouse):
         read(source)
 
 
-def test_whatever_a_warehouse_raises_names_the_source(warehouse, monkeypatch):
+def test_whatever_a_warehouse_raises_names_the_source(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, config = warehouse
     TableOfflineStore.answer = table().rename_columns(["user_id", "event_timestamp", "vec"])
 
-    def fail(*_, **__):
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("quota exceeded")
 
     monkeypatch.setattr(TableOfflineStore, "pull_all_from_table_or_query", fail)

@@ -23,6 +23,9 @@ from feast_bc.native.joined_rows import NO_ROW
 from feast_bc.native.parquet_rows import ParquetRows, connect, files
 from tests.support.families import USER, Row, at, make_store, native_table
 
+Native = tuple[int, int, "int | None", "int | None"]
+"""Entity, hour, hour of creation, and the vector's first coordinate."""
+
 HOURS = st.integers(0, 9)
 NATIVE = st.lists(
     st.tuples(
@@ -51,7 +54,14 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     row_group=st.integers(1, 3),
 )
 def test_equals_the_stock_store(
-    tmp_path_factory, native, asked, ttl, with_created, known_then, parts, row_group
+    tmp_path_factory: pytest.TempPathFactory,
+    native: list[Native],
+    asked: list[tuple[int, int]],
+    ttl: int | None,
+    with_created: bool,
+    known_then: bool,
+    parts: int,
+    row_group: int,
 ) -> None:
     folder = tmp_path_factory.mktemp("parquet")
     if not with_created:  # then equal timestamps would leave the winner open

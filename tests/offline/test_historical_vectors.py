@@ -13,6 +13,7 @@ from feast_bc import historical_vectors
 from feast_bc.errors import ProviderError
 from tests.support.families import EXAMPLE, at
 from tests.support.plain_views import served
+from tests.support.presence import there
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_short_names_and_vectors_for_all_rows(store: FeatureStore) -> None:
     found = historical_vectors(store.get_historical_features(entities, REFS[:1]))
     assert found.present["embedding"].all()
     np.testing.assert_allclose(
-        found.vectors["embedding"], [EXAMPLE.value(0, user, 6) for user in (1, 2)], rtol=1e-6
+        found.vectors["embedding"], [there(EXAMPLE.value(0, user, 6)) for user in (1, 2)], rtol=1e-6
     )
 
 

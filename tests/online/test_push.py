@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pandas as pd
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from feast_bc.columns.instants import to_micros
 from feast_bc.errors import DimensionError, EntityKeyError, InvalidVectorsError
+from feast_bc.views.serving import Serving
 from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.support.families import USER, Family, Row, at, make_store, offline, online, same
 from tests.support.pushes import FAMILY, NOW, check, filled, frame, push, with_rows
@@ -216,7 +218,11 @@ def test_push_to_both_stores(family: Family, tmp_path: Path) -> None:
 @settings(max_examples=40)
 @given(data=st.data())
 def test_pushes_follow_the_rule(
-    kind: str, serving: str, redis_store: dict[str, object], redis_address: str, data: st.DataObject
+    kind: str,
+    serving: Serving,
+    redis_store: dict[str, object],
+    redis_address: str,
+    data: st.DataObject,
 ) -> None:
     """After any materialized history, any fresh and stale pushes in any order."""
     family = replace(data.draw(families()), serving=serving, push=True, ttl_hours=None)
@@ -235,8 +241,9 @@ def test_pushes_follow_the_rule(
             entity = data.draw(st.sampled_from(ASKED))
             vector = data.draw(st.tuples(*[floats] * family.dims[version]))
             known = [r.hour for r in family.rows if (r.version, r.entity) == (version, entity)]
-            if known and data.draw(st.booleans()):
-                push(store, [Row(version, entity, max(known) - 1, vector)], hour)  # stale
+            stale: bool = bool(known) and data.draw(st.booleans())
+            if stale:
+                push(store, [Row(version, entity, max(known) - 1, vector)], hour)
             else:
                 push(store, [Row(version, entity, hour, vector)], hour)
                 family = with_rows(family, [Row(version, entity, hour, vector)])
@@ -254,7 +261,7 @@ def test_pushes_follow_the_rule(
     ],
 )
 def test_bad_rows_are_refused_whole(
-    change: dict[str, object],
+    change: dict[str, Any],
     error: type[Exception],
     message: str,
     family: Family,
@@ -270,7 +277,7 @@ def test_bad_rows_are_refused_whole(
 def test_null_vectors_are_refused(tmp_path: Path) -> None:
     store = filled(tmp_path, FAMILY, None)
     rows = frame([Row(2, 1, 9, (5, 5)), Row(2, 2, 9, (5, 5))])
-    rows["embedding"] = [None, [1.0, 2.0]]
+    rows["embedding"] = pd.Series([None, [1.0, 2.0]])
     with pytest.raises(InvalidVectorsError, match=r"user_embedding_v2: 1 vector\(s\) are null"):
         store.push("user_embedding_v2_push", rows)
 

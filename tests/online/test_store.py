@@ -310,7 +310,7 @@ def test_a_view_that_comes_back_is_written_anew(
     store = make_store(tmp_path, online=online_store)
     store.apply([USER])
     for serving in ("materialized", "on_read"):
-        family = replace(CHAIN, serving=serving)  # type: ignore[arg-type]
+        family = replace(CHAIN, serving=serving)
         apply(store, family, tmp_path)
         store.materialize(at(-1), at(6))
         gone = store.get_feature_view("user_embedding_v0")

@@ -86,7 +86,9 @@ def embedding(folder: Path, keys: Keys, *, seed: int = 0) -> VersionedEmbedding:
         if k:
             data = dumps(
                 AffineTransform(
-                    rng.integers(-2, 3, (DIMS[k - 1], dim)), from_version=k, to_version=k - 1
+                    rng.integers(-2, 3, (DIMS[k - 1], dim)).astype(float),
+                    from_version=k,
+                    to_version=k - 1,
                 )
             )
             (folder / f"b{k}.safetensors").write_bytes(data)
@@ -172,6 +174,11 @@ def both(
     return found, dump(stock)
 
 
+def stored_rows(dump: dict[str, list[Any]]) -> list[Any]:
+    """The rows of all tables of a SQLite dump, without the tables' definitions."""
+    return [row for _, *rows in dump.values() for row in rows]
+
+
 @pytest.mark.parametrize("keys", KEYS)
 def test_sqlite(keys: str, tmp_path: Path) -> None:
     found, expected = both(
@@ -183,7 +190,7 @@ def test_sqlite(keys: str, tmp_path: Path) -> None:
         ends=[at(0.5), at(1)],
     )
     assert found == expected
-    stored = [row for rows in found.values() for row in rows[1:]]
+    stored = stored_rows(found)
     assert len(stored) > 2 * COUNT
     assert any(value == b"" for _, _, value, *_ in stored)
 
@@ -258,6 +265,7 @@ def test_any_other_store(tmp_path: Path) -> None:
         ends=[at(0.5), at(1)],
     )
     assert found == expected
+    assert len(stored_rows(found)) > 2 * COUNT
     assert "value_num" in found["test_user_embedding_v0"][0]
 
 
@@ -276,7 +284,7 @@ def test_a_full_run_writes_over_whatever_stands_there(
     newer.seconds += 3600
     wrong = {stamp: newer.SerializeToString(), _mmh3("user_embedding_v0:embedding"): b"wrong"}
     with redis_client(redis_address) as client:
-        client.hset(key, mapping=wrong)  # type: ignore[arg-type]
+        client.hset(key, mapping=wrong)
     store.materialize(at(-1), at(1))
     assert values_in_redis(redis_dump(redis_address)) == before
 
@@ -291,3 +299,4 @@ def test_batch_sizes(batch_size: int, tmp_path: Path) -> None:
         materialization={"online_write_batch_size": batch_size},
     )
     assert found == expected
+    assert len(stored_rows(found)) > 2 * COUNT

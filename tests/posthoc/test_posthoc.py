@@ -1,21 +1,24 @@
 """Closed-form fits: each one is the optimum it claims to be."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.posthoc import PENALTIES, Moments, choose, low_rank, procrustes, ridge
 from feast_bc.posthoc.metric import multi_step_metric
-from feast_bc.transforms import MLPTransform, TruncationTransform
+from feast_bc.transforms import AffineTransform, MLPTransform, TruncationTransform
 from tests.support.pairs import HOP, moments, normal, older, pairs
+from tests.support.presence import there
 
 VECTORS, PREVIOUS = pairs(80, 6, 4)
 DATA = moments(VECTORS, PREVIOUS)
 
 
-def close(one, two) -> None:
+def close(one: AffineTransform, two: AffineTransform) -> None:
     np.testing.assert_allclose(one.weight, two.weight, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(one.bias, two.bias, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(there(one.bias), there(two.bias), rtol=1e-4, atol=1e-5)
 
 
 def test_without_a_penalty_ridge_is_least_squares() -> None:
@@ -23,7 +26,7 @@ def test_without_a_penalty_ridge_is_least_squares() -> None:
     expected = np.linalg.lstsq(inputs, PREVIOUS, rcond=None)[0]
     found = ridge(DATA, **HOP)
     np.testing.assert_allclose(found.weight, expected[:-1].T, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found.bias, expected[-1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(there(found.bias), expected[-1], rtol=1e-4, atol=1e-5)
     linear = ridge(DATA, bias=False, **HOP)
     expected = np.linalg.lstsq(VECTORS, PREVIOUS, rcond=None)[0]
     np.testing.assert_allclose(linear.weight, expected.T, rtol=1e-4, atol=1e-5)
@@ -36,7 +39,7 @@ def test_without_a_penalty_both_losses_have_one_optimum() -> None:
 
 @pytest.mark.parametrize("chain", [[], older()])
 @pytest.mark.parametrize("bias", [True, False])
-def test_ridge_is_the_optimum_of_its_loss(chain, bias: bool) -> None:
+def test_ridge_is_the_optimum_of_its_loss(chain: list[AffineTransform], bias: bool) -> None:
     torch = pytest.importorskip("torch")
     found = ridge(DATA, penalty=0.1, bias=bias, older=chain, **HOP)
     weight = torch.tensor(found.weight, dtype=torch.float64, requires_grad=True)
@@ -94,7 +97,7 @@ def test_deficient_vectors_get_the_smallest_weights() -> None:
 def test_constant_vectors_are_mapped_to_the_mean() -> None:
     found = ridge(moments(np.ones((10, 3)), PREVIOUS[:10]), **HOP)
     assert (found.weight == 0).all()
-    np.testing.assert_allclose(found.bias, PREVIOUS[:10].mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(there(found.bias), PREVIOUS[:10].mean(axis=0), rtol=1e-5)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.2])
@@ -103,7 +106,7 @@ def test_full_rank_is_ridge(penalty: float) -> None:
 
 
 @pytest.mark.parametrize("chain", [[], older()])
-def test_low_rank_is_the_best_of_its_rank(chain) -> None:
+def test_low_rank_is_the_best_of_its_rank(chain: list[AffineTransform]) -> None:
     """Alternating least squares for W = A C from many starts finds nothing better."""
     metric = multi_step_metric(chain, 4)
     root = np.linalg.cholesky(metric)
@@ -133,7 +136,7 @@ def test_procrustes_finds_a_rotation(dims: tuple[int, int]) -> None:
     previous = vectors @ rotation.T - 7
     found = procrustes(moments(vectors, previous), **HOP)
     np.testing.assert_allclose(found.weight, rotation, atol=1e-5)
-    np.testing.assert_allclose(found.bias, np.full(5, -7), atol=1e-4)
+    np.testing.assert_allclose(there(found.bias), np.full(5, -7), atol=1e-4)
 
 
 def test_procrustes_into_fewer_dimensions_finds_a_rotation_that_is_cut() -> None:
@@ -158,10 +161,10 @@ def test_the_penalty_is_chosen_on_held_out_entities() -> None:
     fit, unseen = Moments.split([(vectors, previous, held_out)], from_dim=40, to_dim=4)
     candidates = [ridge(fit, penalty=p, **HOP) for p in PENALTIES]
     chosen = choose(candidates, unseen)
-    errors = [unseen.centred_error(c) for c in candidates]
+    errors = [there(unseen.centred_error(c)) for c in candidates]
     assert unseen.centred_error(chosen) == min(errors)
     population = moments(more, truth)
-    assert population.centred_error(chosen) < population.centred_error(candidates[0])
+    assert there(population.centred_error(chosen)) < there(population.centred_error(candidates[0]))
 
 
 def test_the_choice_may_weigh_the_older_spaces() -> None:
@@ -198,6 +201,8 @@ def test_a_choice_needs_held_out_entities() -> None:
         ),
     ],
 )
-def test_impossible_fits_are_named(fit, error, message: str) -> None:
+def test_impossible_fits_are_named(
+    fit: Callable[[], object], error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         fit()

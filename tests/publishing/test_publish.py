@@ -2,6 +2,8 @@
 
 import uuid
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,16 +18,18 @@ from feast_bc.transforms.artifact import save_artifact
 from tests.support.catalogs import T0
 from tests.support.links import affine
 
+Counts = dict[str, Counter[str]]
+
 
 @pytest.fixture
-def counted(monkeypatch):
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counts:
     """How often each path of a memory filesystem is read, and how often a folder is listed."""
-    counts = {"read": Counter(), "list": Counter()}
+    counts: Counts = {"read": Counter(), "list": Counter()}
 
-    def count(kind, method):
+    def count(kind: str, method: str) -> None:
         original = getattr(MemoryFileSystem, method)
 
-        def counting(self, path, *args, **kwargs):
+        def counting(self: MemoryFileSystem, path: str, *args: Any, **kwargs: Any) -> Any:
             if not {"wb", "xb"} & {*args, kwargs.get("mode")}:
                 counts[kind][path] += 1
             return original(self, path, *args, **kwargs)
@@ -38,7 +42,7 @@ def counted(monkeypatch):
     return counts
 
 
-def release(catalog, folder, version) -> None:
+def release(catalog: EmbeddingCatalog, folder: Path, version: int) -> None:
     """Publish a version of 4 dimensions on top of the ones before it."""
     rng = np.random.default_rng(version)
     vectors = rng.normal(size=(20, 4)).astype(np.float32)
@@ -55,7 +59,7 @@ def release(catalog, folder, version) -> None:
 
 
 @pytest.mark.parametrize("version", [3, 7])
-def test_publish_reads_every_file_once(tmp_path, counted, version):
+def test_publish_reads_every_file_once(tmp_path: Path, counted: Counts, version: int) -> None:
     catalog = EmbeddingCatalog(f"memory://{uuid.uuid4().hex}")
     for older in range(version):
         release(catalog, tmp_path, older)
@@ -72,7 +76,7 @@ def test_publish_reads_every_file_once(tmp_path, counted, version):
 
 
 @pytest.mark.parametrize("version", [3, 7])
-def test_activate_reads_every_manifest_twice(tmp_path, counted, version):
+def test_activate_reads_every_manifest_twice(tmp_path: Path, counted: Counts, version: int) -> None:
     catalog = EmbeddingCatalog(f"memory://{uuid.uuid4().hex}")
     for each in range(version + 1):
         release(catalog, tmp_path, each)

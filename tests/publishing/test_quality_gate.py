@@ -1,29 +1,34 @@
 """What the gate before `activate` lets pass: maps that tell entities apart, and nothing else."""
 
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.cli.repo_source import parquet_source
+from feast_bc.columns.arrays import Matrix
 from feast_bc.errors import QualityGateError
 from feast_bc.posthoc import Moments, ridge
 from feast_bc.publishing.publish import publish_version
 from feast_bc.publishing.quality_gate import QualityGate, activate_version
-from feast_bc.transforms import AffineTransform
+from feast_bc.transforms import AffineTransform, BackwardTransform
 from feast_bc.transforms.artifact import save_artifact
 from feast_bc.transforms.holdout import Holdout
+from tests.support.pairs import Hop
+from tests.support.presence import there
 
 T0 = datetime(2026, 1, 1, tzinfo=timezone.utc)
-HOP = {"from_version": 1, "to_version": 0}
+HOP: Hop = {"from_version": 1, "to_version": 0}
 HOLDOUT = Holdout(0.2)
 USERS = np.arange(500)
 UNSEEN = HOLDOUT.contains(USERS)
 
 
-def native(seed=0):
+def native(seed: int = 0) -> tuple[Matrix, Matrix]:
     """z_0 and z_1 of 6 dimensions: most of each vector is a mean that all users share."""
     rng = np.random.default_rng(seed)
     own = rng.normal(size=(len(USERS), 6))
@@ -33,17 +38,23 @@ def native(seed=0):
     return z0.astype(np.float32), z1.astype(np.float32)
 
 
-def fitted(vectors, previous):
+def fitted(vectors: Matrix, previous: Matrix) -> AffineTransform:
     found = Moments(vectors.shape[1], previous.shape[1])
     found.add(vectors, previous, ~UNSEEN)
     return ridge(found, **HOP)
 
 
-def constant(z0):
+def constant(z0: Matrix) -> AffineTransform:
     return AffineTransform(np.zeros((6, 6)), z0[~UNSEEN].mean(axis=0), **HOP)
 
 
-def released(folder, z0, z1, transform, users=USERS) -> EmbeddingCatalog:
+def released(
+    folder: Path,
+    z0: Matrix,
+    z1: Matrix,
+    transform: BackwardTransform,
+    users: npt.NDArray[np.int64] = USERS,
+) -> EmbeddingCatalog:
     """A catalog with versions 0 and 1, the latter not active yet."""
     catalog = EmbeddingCatalog(folder / "catalog")
     for version, ids, vectors in ((0, USERS, z0), (1, users, z1)):
@@ -63,24 +74,24 @@ def released(folder, z0, z1, transform, users=USERS) -> EmbeddingCatalog:
     return catalog
 
 
-def refusal(catalog) -> str:
+def refusal(catalog: EmbeddingCatalog) -> str:
     with pytest.raises(QualityGateError) as refused:
         activate_version(catalog, "users", 1, T0)
     assert not catalog.version("users", 1).activations
     return str(refused.value)
 
 
-def test_an_honest_map_passes(tmp_path):
+def test_an_honest_map_passes(tmp_path: Path) -> None:
     z0, z1 = native()
     catalog = released(tmp_path, z0, z1, fitted(z1, z0))
     activate_version(catalog, "users", 1, T0)
-    (measured,) = catalog.version("users", 1).events[0].gate["measured"]
+    (measured,) = there(catalog.version("users", 1).events[0].gate)["measured"]
     assert measured["on"] == "held_out"
     assert measured["centred_error"] < 0.25
     assert measured["error_of_mean"] == pytest.approx(1 / 10**0.5, abs=0.03)
 
 
-def test_a_constant_fails_however_little_its_uncentred_error(tmp_path):
+def test_a_constant_fails_however_little_its_uncentred_error(tmp_path: Path) -> None:
     z0, z1 = native()
     map_ = constant(z0)
     uncentred = np.linalg.norm(map_.apply(z1) - z0) / np.linalg.norm(z0)
@@ -94,20 +105,20 @@ def test_a_constant_fails_however_little_its_uncentred_error(tmp_path):
     assert "expected at most 0.5 (the mean vector alone has 1)" in message
 
 
-def test_a_map_of_the_wrong_direction_fails(tmp_path):
+def test_a_map_of_the_wrong_direction_fails(tmp_path: Path) -> None:
     z0, z1 = native()
     forward = fitted(z0, z1)  # 0 -> 1, said to be 1 -> 0
     assert "centred error" in refusal(released(tmp_path, z0, z1, forward))
 
 
-def test_a_map_that_turns_about_the_mean_fails(tmp_path):
+def test_a_map_that_turns_about_the_mean_fails(tmp_path: Path) -> None:
     z0, z1 = native()
     right, mean = fitted(z1, z0), z0.mean(axis=0)
     turned = AffineTransform(-right.weight, 2 * mean - right.bias, **HOP)
     assert "centred error" in refusal(released(tmp_path, z0, z1, turned))
 
 
-def test_what_tells_nothing_does_not_pass(tmp_path):
+def test_what_tells_nothing_does_not_pass(tmp_path: Path) -> None:
     z0, z1 = native()
     (tmp_path / "same").mkdir()
     same = np.broadcast_to(z0[0], z0.shape)
@@ -118,7 +129,7 @@ def test_what_tells_nothing_does_not_pass(tmp_path):
     assert "share no entity" in refusal(apart)
 
 
-def test_the_limit_is_the_teams_own(tmp_path):
+def test_the_limit_is_the_teams_own(tmp_path: Path) -> None:
     z0, z1 = native()
     catalog = released(tmp_path, z0, z1, fitted(z1, z0))
     strict = QualityGate(max_centred_error=0.001)
@@ -129,7 +140,7 @@ def test_the_limit_is_the_teams_own(tmp_path):
         activate_version(catalog, "users", 1, T0, gate=close)
 
 
-def test_what_is_active_already_is_not_measured_again(tmp_path):
+def test_what_is_active_already_is_not_measured_again(tmp_path: Path) -> None:
     z0, z1 = native()
     catalog = released(tmp_path, z0, z1, constant(z0))
     assert activate_version(catalog, "users", 1, T0, force=True).changed

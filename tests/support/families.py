@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -135,7 +135,8 @@ class Family:
             vector = np.array([newest.vector], np.float32)
             for step in reversed(self.transforms[version:k]):
                 vector = step.apply(vector)
-            return vector[0]
+            value: np.ndarray = vector[0]
+            return value
         return None
 
     def dated_by(self, version: int, entity: int, hour: float) -> Row | None:
@@ -195,7 +196,7 @@ def make_store(
     online: dict[str, object] | None = None,
     registry: RegistryConfig | None = None,
     provider: str = "feast_bc.BackwardCompatibleProvider",
-    materialization: dict[str, object] | None = None,
+    materialization: Mapping[str, object] | None = None,
 ) -> FeatureStore:
     """A feature store under `folder`."""
     return FeatureStore(

@@ -1,5 +1,7 @@
 """Random pairs of vectors for the tests of `feast_bc.posthoc`."""
 
+from typing import TypedDict
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,7 +9,16 @@ from feast_bc.posthoc import Moments
 from feast_bc.transforms import AffineTransform
 
 Vectors = npt.NDArray[np.float64]
-HOP = {"from_version": 2, "to_version": 1}
+
+
+class Hop(TypedDict):
+    """Of which versions a transformation is."""
+
+    from_version: int
+    to_version: int
+
+
+HOP: Hop = {"from_version": 2, "to_version": 1}
 
 
 def normal(*shape: int, seed: int = 0) -> Vectors:

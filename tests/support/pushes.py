@@ -39,13 +39,14 @@ def filled(folder: Path, family: Family, online_store: dict[str, object] | None)
 
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
-    return pd.DataFrame(
+    made: pd.DataFrame = pd.DataFrame(
         {
             "user_id": [row.entity for row in rows],
             "event_timestamp": [at(row.hour) for row in rows],
             "embedding": [np.array(row.vector, np.float32) for row in rows],
         }
     )
+    return made
 
 
 def push(store: FeatureStore, rows: Sequence[Row], hour: float = NOW) -> None:

@@ -51,7 +51,7 @@ def redis_sentinel(folder: Path) -> Iterator[Running]:
 
 def _wait(client: redis.Redis) -> None:
     for _ in range(200):
-        if client.execute_command("CLUSTER INFO")["cluster_state"] == "ok":
+        if client.execute_command("CLUSTER INFO")["cluster_state"] == "ok":  # type: ignore[no-untyped-call]
             return
         time.sleep(0.05)
     raise AssertionError("the cluster does not form")

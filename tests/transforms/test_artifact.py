@@ -1,5 +1,7 @@
 import json
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feast_bc.errors import ArtifactError, DimensionError, DirectionError, FeastBCError
-from feast_bc.transforms import compose
+from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.transforms.artifact import (
     MANIFEST_FILE,
     TENSOR_FILE,
@@ -24,13 +26,13 @@ from tests.support.links import affine, mlp, truncation
 KINDS = [affine(1, 4, 3), affine(2, 3, 5, bias=False), mlp(3, 4, 2), truncation(1, 4, 2)]
 
 
-def reference(path, data, **changes):
+def reference(path: Path, data: bytes, **changes: Any) -> TransformRef:
     promised = {"from_version": 1, "to_version": 0, "from_dim": 4, "to_dim": 3}
     return TransformRef(uri=str(path), sha256=digest(data), **{**promised, **changes})
 
 
 @pytest.mark.parametrize("transform", KINDS, ids=repr)
-def test_round_trip(tmp_path, transform):
+def test_round_trip(tmp_path: Path, transform: BackwardTransform) -> None:
     folder = save_artifact(
         transform, tmp_path / "run" / "b", holdout=Holdout(0.2, "s"), metrics={"loss": 0.5}
     )
@@ -45,7 +47,7 @@ def test_round_trip(tmp_path, transform):
 
 
 @pytest.mark.parametrize("transform", KINDS, ids=repr)
-def test_the_same_transformation_always_has_the_same_bytes(transform):
+def test_the_same_transformation_always_has_the_same_bytes(transform: BackwardTransform) -> None:
     assert len({dumps(transform) for _ in range(20)}) == 1
 
 
@@ -63,7 +65,7 @@ def damaged_files(draw: st.DrawFn) -> tuple[bytes, bytes]:
 
 @given(files=damaged_files())
 @settings(max_examples=400)
-def test_any_damage_is_refused_with_artifact_error(files):
+def test_any_damage_is_refused_with_artifact_error(files: tuple[bytes, bytes]) -> None:
     original, damaged = files
     with pytest.raises(ArtifactError, match=r"b\.safetensors: sha256 mismatch, expected"):
         loads(damaged, sha256=digest(original), of="b.safetensors")
@@ -71,32 +73,32 @@ def test_any_damage_is_refused_with_artifact_error(files):
 
 @given(files=damaged_files())
 @settings(max_examples=400)
-def test_damage_without_a_digest_never_escapes_as_another_error(files):
+def test_damage_without_a_digest_never_escapes_as_another_error(files: tuple[bytes, bytes]) -> None:
     with suppress(FeastBCError):
         loads(files[1])
 
 
 @given(junk=st.binary(max_size=200))
 @settings(max_examples=200)
-def test_junk_is_refused(junk):
+def test_junk_is_refused(junk: bytes) -> None:
     with pytest.raises(ArtifactError, match="not a backward transformation"):
         loads(junk)
 
 
-def test_artifacts_are_immutable(tmp_path):
+def test_artifacts_are_immutable(tmp_path: Path) -> None:
     save_artifact(affine(1, 4, 3), tmp_path / "b")
     with pytest.raises(ArtifactError, match="immutable"):
         save_artifact(affine(1, 4, 3), tmp_path / "b")
 
 
-def test_an_artifact_holds_one_hop(tmp_path):
+def test_an_artifact_holds_one_hop(tmp_path: Path) -> None:
     chain = compose([affine(2, 4, 3), affine(1, 3, 2)])
     with pytest.raises(DirectionError, match="one hop"):
         save_artifact(chain, tmp_path / "b")
 
 
-def test_an_aborted_save_leaves_nothing(tmp_path, monkeypatch):
-    def fail(*_, **__):
+def test_an_aborted_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("feast_bc.transforms.artifact.json.dumps", fail)
@@ -106,14 +108,14 @@ def test_an_aborted_save_leaves_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [MANIFEST_FILE, TENSOR_FILE])
-def test_a_missing_file_is_named(tmp_path, name):
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     folder = save_artifact(affine(1, 4, 3), tmp_path / "b")
     (folder / name).unlink()
     with pytest.raises(ArtifactError, match=f"{name} is missing"):
         load_artifact(folder)
 
 
-def test_a_newer_schema_says_upgrade(tmp_path):
+def test_a_newer_schema_says_upgrade(tmp_path: Path) -> None:
     folder = save_artifact(affine(1, 4, 3), tmp_path / "b")
     path = folder / MANIFEST_FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 2}))
@@ -122,14 +124,14 @@ def test_a_newer_schema_says_upgrade(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1}', "\x00"])
-def test_a_malformed_manifest_is_refused(tmp_path, text):
+def test_a_malformed_manifest_is_refused(tmp_path: Path, text: str) -> None:
     folder = save_artifact(affine(1, 4, 3), tmp_path / "b")
     (folder / MANIFEST_FILE).write_text(text)
     with pytest.raises(ArtifactError, match=r"manifest\.json"):
         load_artifact(folder)
 
 
-def test_a_manifest_of_another_transformation_is_refused(tmp_path):
+def test_a_manifest_of_another_transformation_is_refused(tmp_path: Path) -> None:
     folder = save_artifact(affine(1, 4, 3), tmp_path / "b")
     path = folder / MANIFEST_FILE
     manifest = json.loads(path.read_text())
@@ -139,7 +141,7 @@ def test_a_manifest_of_another_transformation_is_refused(tmp_path):
         load_artifact(folder)
 
 
-def test_reference_loads_and_verifies(tmp_path):
+def test_reference_loads_and_verifies(tmp_path: Path) -> None:
     data = dumps(affine(1, 4, 3))
     path = tmp_path / "b.safetensors"
     path.write_bytes(data)
@@ -157,16 +159,18 @@ def test_reference_loads_and_verifies(tmp_path):
         reference(path, data).load()
 
 
-def test_an_unreachable_reference_says_so(tmp_path):
+def test_an_unreachable_reference_says_so(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"cannot be read .*IsADirectoryError"):
         reference(tmp_path, b"").load()
 
 
-def test_a_driver_that_fails_in_its_own_way(tmp_path, monkeypatch):
+def test_a_driver_that_fails_in_its_own_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class NoCredentialsError(Exception):
         pass
 
-    def fail(*_, **__):
+    def fail(*_: object, **__: object) -> None:
         raise NoCredentialsError("Unable to locate credentials")
 
     monkeypatch.setattr("feast_bc.transforms.artifact.fsspec.open", fail)

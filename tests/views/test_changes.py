@@ -120,7 +120,7 @@ def test_the_winning_rows_own_timestamps(family: Family, tmp_path: Path) -> None
     assert table["embedding"].type == pa.list_(pa.float32())
 
 
-def test_a_half_finished_materialization_never_mixes_spaces(family: Family, tmp_path: Path) -> None:
+def test_a_half_finished_materialization_never_mixes_spaces(tmp_path: Path) -> None:
     """A value that breaks midway fails its view; what stands online stays version-0 compatible."""
     family = Family(
         dims=[2, 3],
