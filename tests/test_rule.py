@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.families import USER, Family, Row, at, make_store, offline, online, same
+from tests.support.online_stores import redis_client
 from tests.support.schedules import ASKED, run
 from tests.support.strategies import HORIZON, families, schedules
 
@@ -38,8 +38,7 @@ def test_online_equals_offline_equals_the_rule_with_redis(
     """Redis keeps the row with the newest timestamp, whatever is written later."""
     family = data.draw(families())
     steps = data.draw(schedules(family))
-    host, port = redis_address.split(":")
-    with redis.Redis(host=host, port=int(port)) as client:
+    with redis_client(redis_address) as client:
         client.flushdb()
     with tempfile.TemporaryDirectory() as folder:
         store = make_store(Path(folder), online=redis_store)

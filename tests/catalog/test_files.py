@@ -1,5 +1,7 @@
 """Filesystems that fail, racing writers, killed publishers."""
 
+from __future__ import annotations
+
 import multiprocessing
 import os
 import subprocess

@@ -11,7 +11,6 @@ from unittest.mock import patch
 
 import pandas as pd
 import pytest
-import redis
 from feast.data_source import PushMode
 from feast.repo_config import RegistryConfig
 from hypothesis import given, settings
@@ -22,6 +21,7 @@ from feast_bc.errors import DimensionError, EntityKeyError, InvalidVectorsError
 from feast_bc.views.serving import Serving
 from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.support.families import USER, Family, Row, at, make_store, offline, online, same
+from tests.support.online_stores import redis_client
 from tests.support.pushes import FAMILY, NOW, check, filled, frame, push, with_rows
 from tests.support.schedules import ASKED, apply, online_at
 from tests.support.strategies import families
@@ -227,8 +227,7 @@ def test_pushes_follow_the_rule(
     """After any materialized history, any fresh and stale pushes in any order."""
     family = replace(data.draw(families()), serving=serving, push=True, ttl_hours=None)
     family.active = {k: [(s, e) for s, e in a if s <= 24] for k, a in family.active.items()}
-    host, port = redis_address.split(":")
-    with redis.Redis(host=host, port=int(port)) as client:
+    with redis_client(redis_address) as client:
         client.flushdb()
     with tempfile.TemporaryDirectory() as folder:
         store = make_store(Path(folder), online=redis_store if kind == "redis" else None)

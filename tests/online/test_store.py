@@ -13,7 +13,6 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-import redis
 from feast import FeatureService, FeatureStore
 from feast.infra.online_stores.remote import RemoteOnlineStore
 from feast.infra.online_stores.sqlite import SqliteOnlineStore
@@ -31,6 +30,7 @@ from feast_bc.online.store import on_read_capable
 from feast_bc.views.serving import Serving
 from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.support.families import EXAMPLE, USER, Family, Row, at, make_store, online, same
+from tests.support.online_stores import redis_client
 from tests.support.plain_views import served
 from tests.support.redis_kinds import Running, redis_cluster, redis_sentinel
 from tests.support.scenarios import CASES
@@ -168,8 +168,7 @@ def test_online_equals_offline_equals_the_rule_with_redis(
     """In one round trip, and in two."""
     family = replace(data.draw(families()), serving="on_read")
     steps = data.draw(schedules(family))
-    host, port = redis_address.split(":")
-    with redis.Redis(host=host, port=int(port)) as client:
+    with redis_client(redis_address) as client:
         client.flushdb()
     with (
         tempfile.TemporaryDirectory() as folder,

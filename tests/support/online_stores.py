@@ -11,8 +11,10 @@ from feast.infra.online_stores.helpers import _mmh3
 
 
 def redis_client(address: str) -> redis.Redis:
-    host, port = address.split(":")
-    return redis.Redis(host=host, port=int(port))
+    """A client of `host:port`, or of `host:port,db=number`."""
+    server, _, database = address.partition(",db=")
+    host, port = server.split(":")
+    return redis.Redis(host=host, port=int(port), db=int(database or 0))
 
 
 def redis_dump(address: str) -> dict[bytes, tuple[dict[bytes, bytes], int]]:
