@@ -1,83 +1,24 @@
+"""The life of a release, command by command."""
+
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
 
-from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.files import CatalogFiles
-from feast_bc.cli.commands import main
 from feast_bc.cli.repo_source import parquet_source
 from feast_bc.publishing.alignment_report import AlignmentReport
 from feast_bc.publishing.publish import publish_version
-from feast_bc.publishing.quality_gate import MAX_CENTRED_ERROR
 from feast_bc.transforms.artifact import save_artifact
 from feast_bc.transforms.holdout import Holdout
 from tests.support.links import affine
 from tests.support.presence import there
+from tests.support.team import LINKS, Team
 
-DIMS = [3, 4, 5]
-LINKS = {k: affine(k, DIMS[k], DIMS[k - 1], seed=k) for k in (1, 2)}
 START = "2026-02-01T00:00:00+00:00"
-
-
-@pytest.fixture
-def team(tmp_path: Path) -> Team:
-    """An embedding team's folder: vectors and artifacts of three versions, and a catalog."""
-    return Team(tmp_path)
-
-
-class Team:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.catalog = EmbeddingCatalog(folder / "catalog")
-        rng = np.random.default_rng(0)
-        vectors = rng.normal(size=(200, DIMS[2])).astype(np.float32)
-        self.write(2, vectors)
-        for k in (2, 1):
-            vectors = LINKS[k].apply(vectors)
-            vectors += 0.05 * rng.normal(size=vectors.shape).astype(np.float32)
-            self.write(k - 1, vectors)
-            save_artifact(LINKS[k], folder / f"b{k}", holdout=Holdout(0.2), metrics={"loss": 0.25})
-
-    def write(self, version: int, vectors: np.ndarray, **columns: object) -> None:
-        content = {
-            "user_id": range(len(vectors)),
-            "event_timestamp": pd.Timestamp("2026-01-01", tz="UTC"),
-            "embedding": list(vectors),
-        }
-        pd.DataFrame({**content, **columns}).to_parquet(self.folder / f"v{version}.parquet")
-
-    def run(self, *arguments: str, **environment: str) -> Result:
-        return CliRunner().invoke(
-            main, arguments, env={"FEAST_BC_CATALOG": self.catalog.root, **environment}
-        )
-
-    def json(self, *arguments: str) -> tuple[Any, int]:
-        """The JSON on stdout, and the exit code."""
-        result = self.run(*arguments, "--json")
-        return json.loads(result.stdout), result.exit_code
-
-    def publish(self, version: int, *arguments: str) -> Result:
-        options = ["--vectors", str(self.folder / f"v{version}.parquet")]
-        if version:
-            options += ["--transform", str(self.folder / f"b{version}")]
-        else:
-            options += ["--join-key", "user_id"]
-        return self.run("publish", "users", str(version), *options, *arguments)
-
-    def publish_all(self) -> None:
-        for version in range(3):
-            assert self.publish(version).exit_code == 0
 
 
 def test_a_release_from_start_to_end(team: Team) -> None:
@@ -334,75 +275,6 @@ def test_bad_vectors_leave_the_catalog_as_it_was(
     assert not Path(team.catalog.root, "users", "v1").exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["publish", "users", "2"], "either --vectors or --source"),
-        (["publish", "users", "2", "--source", "x"], "needs --repo DIR"),
-        (["activate", "users", "1", "--from", "2026-02-01"], "instant with time zone"),
-        (["activate", "users", "1", "--from", "soon"], "instant with time zone"),
-        (["activate", "users", "0"], "not in the range"),
-        (["unknown"], "No such command"),
-        (["versions", "--nope"], "No such option"),
-    ],
-)
-def test_wrong_usage(team: Team, arguments: list[str], message: str) -> None:
-    result = team.run(*arguments)
-    assert result.exit_code == 2
-    assert message in result.stderr
-    error, code = team.json(*arguments)
-    assert (code, error["error"]["type"]) == (2, "UsageError")
-    assert message in error["error"]["message"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["publish", "users", "1", "--vectors", "v1.parquet"], "needs its backward transformation"),
-        (
-            ["publish", "users", "2", "--vectors", "v", "--transform", "b1"],
-            "takes a transformation 2",
-        ),
-        (["publish", "users", "2", "--vectors", "v", "--transform", "b2"], "version 1 must be"),
-        (["publish", "items", "0", "--vectors", "v0.parquet"], "--join-key"),
-        (["publish", "us-ers", "0", "--vectors", "v0.parquet"], "Embedding name"),
-        (["activate", "users", "1"], "no version 1"),
-        (["rollback", "users"], "no version was ever activated"),
-        (["versions", "nobody"], "it has: users"),
-        (
-            ["publish", "users", "1", "--vectors", "v", "--transform", "."],
-            "manifest.json is missing",
-        ),
-    ],
-)
-def test_errors_are_one_message(
-    team: Team, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    team.publish(0)
-    monkeypatch.chdir(team.folder)
-    result = team.run(*arguments)
-    assert result.exit_code == 1
-    assert message in result.stderr
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    error, code = team.json(*arguments)
-    assert code == 1
-    assert message in error["error"]["message"]
-
-
-def test_which_catalog(team: Team, tmp_path: Path) -> None:
-    missing = team.run("versions", FEAST_BC_CATALOG="")
-    assert missing.exit_code == 2
-    assert "set FEAST_BC_CATALOG" in missing.stderr
-    team.publish(0)
-    other = str(tmp_path / "other")
-    for arguments in (["--catalog", other, "versions"], ["versions", "--catalog", other]):
-        assert "is empty" in team.run(*arguments).stdout
-    unreachable = team.run("versions", "--catalog", "nope://x")
-    assert unreachable.exit_code == 1
-    assert "Protocol not known" in unreachable.stderr
-
-
 def test_verify_fails_on_damage(team: Team) -> None:
     team.publish_all()
     path = next(Path(team.catalog.root, "users", "v1").glob("*.safetensors"))
@@ -413,102 +285,3 @@ def test_verify_fails_on_damage(team: Team) -> None:
     assert "sha256 mismatch" in result.stdout
     report, code = team.json("verify")
     assert (code, report["ok"]) == (1, False)
-
-
-def test_sources_of_a_feature_repo(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    repo, elsewhere = team.folder / "repo", team.folder / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
-    repo.mkdir()
-    (repo / "feature_store.yaml").write_text(
-        "project: p\nregistry: data/registry.db\nprovider: local\n"
-        "online_store: {type: sqlite, path: data/online.db}\noffline_store: {type: dask}\n"
-        "entity_key_serialization_version: 3\n"
-    )
-    (repo / "definitions.py").write_text(
-        "from feast import FileSource\n"
-        "users = FileSource(name='users_native', timestamp_field='event_timestamp',\n"
-        f"    path={str(team.folder / 'v0.parquet')!r})\n"
-    )
-    options = ["--repo", str(repo), "--join-key", "user_id"]
-    missing = team.run("publish", "users", "0", "--source", "nobody", *options)
-    assert missing.exit_code == 1
-    assert "there are: users_native" in missing.stderr
-    found = team.run("publish", "users", "0", "--source", "users_native", *options)
-    assert found.exit_code == 0, found.output
-    assert team.catalog.versions("users")[0].source.name == "users_native"
-    assert list(elsewhere.iterdir()) == []  # the registry is the repo's, wherever we stand
-    broken = team.folder / "broken"
-    broken.mkdir()
-    options = ["--source", "x", "--repo", str(broken), "--join-key", "user_id"]
-    assert "feature_store.yaml cannot be loaded" in team.run("publish", "u", "0", *options).stderr
-
-
-@pytest.mark.parametrize(
-    "command", ["", "publish", "activate", "rollback", "retire", "versions", "verify"]
-)
-def test_help_teaches(team: Team, command: str) -> None:
-    result = team.run(*command.split(), "--help")
-    assert result.exit_code == 0
-    assert "feast-bc " in result.stdout
-    assert ("Exit codes" if not command else "Example") in result.stdout
-    assert "FEAST_BC_CATALOG" in result.stdout
-
-
-def test_the_help_names_the_gates_default(team: Team) -> None:
-    shown = " ".join(team.run("activate", "--help").stdout.split())
-    assert f"the mean vector alone has 1. Default: {MAX_CENTRED_ERROR}." in shown
-
-
-WITHOUT_FEAST = """
-import sys
-from feast_bc.cli.commands import main
-try:
-    main(sys.argv[1:])
-finally:
-    assert "feast" not in sys.modules
-"""
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "says"),
-    [
-        ("--help", 0, "A release, from start to end"),
-        ("--version", 0, f"feast-bc {metadata.version('feast-bc')}"),
-        ("activate --help", 0, "Examples"),
-        ("activate users two", 2, "'two' is not a valid integer"),
-        ("publish users 0 --json", 2, "either --vectors or --source"),
-        ("versions", 2, "Which catalog?"),
-        ("activate users 1", 2, "Which catalog?"),
-        ("publish users 0 --vectors v0.parquet", 2, "Which catalog?"),
-    ],
-)
-def test_help_version_and_usage_errors_do_without_feast(
-    arguments: str, code: int, says: str
-) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "FEAST_BC_CATALOG"}
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_FEAST, *arguments.split()],
-        cwd=Path(__file__).parents[2],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    assert says in done.stdout + done.stderr
-
-
-def test_as_a_real_process(team: Team) -> None:
-    team.publish(0)
-    done = subprocess.run(
-        [sys.executable, "-m", "feast_bc.cli.commands", "versions", "nobody", "--json"],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "FEAST_BC_CATALOG": team.catalog.root},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert json.loads(done.stdout)["error"]["type"] == "UnknownVersionError"
-    assert "Traceback" not in done.stderr
