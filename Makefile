@@ -6,6 +6,9 @@ INSTALL = $(RUN) -m pip install --quiet --constraint constraints.txt --editable
 # The demo needs little; the other targets add the development tools to the same environment.
 DEMO := $(VENV)/.demo
 DEV := $(VENV)/.dev
+# A file's tests stay together: many share what the file sets up once. Files start in order, as those
+# that take longest have few tests.
+WORKERS ?= 2
 
 .PHONY: demo test test-wheel test-next lint check-rule mutants bench clean
 
@@ -13,7 +16,7 @@ demo: $(DEMO)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, prin
 	$(RUN) -m training demo
 
 test: lint  ## everything that must hold
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-wheel:  ## the README on the built wheel, installed as its users do
 	PYTHON=$(PYTHON) .ci/wheel

@@ -9,9 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    JsonValue,
+    PlainSerializer,
+    ValidationError,
+)
 from pydantic_core import from_json
 from typing_extensions import Self
 
@@ -24,6 +31,12 @@ def _isoformat(instant: datetime) -> str:
 
 Instant = Annotated[AwareDatetime, PlainSerializer(_isoformat, when_used="json")]
 """An aware datetime, in ISO 8601."""
+
+
+if TYPE_CHECKING:  # whoever reads a JSON object knows what is in it
+    JsonObject: TypeAlias = dict[str, Any]
+else:
+    JsonObject = dict[str, JsonValue]
 
 
 class Part(BaseModel):

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from urllib.parse import urlparse
 
 import pytest
-import redis
 from hypothesis import HealthCheck, settings
 
 from benchmarks.redis_server import RedisServer
+from tests.support.online_stores import redis_client
 
 settings.register_profile(
     "default",
@@ -22,11 +22,15 @@ settings.load_profile("default")
 
 
 @pytest.fixture(scope="session")
-def redis_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`host:port` of a real Redis: REDIS_URL if set, else a server of our own."""
+def redis_address(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
+    """Where a real Redis is, as Feast writes it: at REDIS_URL if set, else a server of our own.
+
+    Tests empty the database. Of a server that they share, every pytest-xdist worker uses another.
+    """
     if url := os.environ.get("REDIS_URL"):
         parsed = urlparse(url)
-        yield f"{parsed.hostname}:{parsed.port or 6379}"
+        number = 0 if worker_id == "master" else int(worker_id.removeprefix("gw"))
+        yield f"{parsed.hostname}:{parsed.port or 6379},db={number}"
         return
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server.address
@@ -35,7 +39,12 @@ def redis_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def redis_store(redis_address: str) -> dict[str, object]:
     """Feast's configuration of the Redis online store, over an empty database."""
-    host, port = redis_address.split(":")
-    with redis.Redis(host=host, port=int(port)) as client:
+    with redis_client(redis_address) as client:
         client.flushdb()
     return {"type": "redis", "connection_string": redis_address}
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def online_store(request: pytest.FixtureRequest) -> dict[str, object] | None:
+    """Feast's configuration of Redis; None for its default, SQLite."""
+    return request.getfixturevalue("redis_store") if request.param == "redis" else None

@@ -5,43 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from feast import FeatureView, Field, FileSource
 from feast.infra.registry.sql import SqlRegistryConfig
 from feast.repo_config import RegistryConfig
-from feast.types import Int64
 
 from feast_bc.errors import ArtifactError, NameCollisionError, ProviderError
 from feast_bc.provider import check_names
 from feast_bc.views.serving import Serving
-from tests.families import EXAMPLE, USER, Family, Row, at, make_store, offline, online, same
+from tests.support.families import EXAMPLE, USER, Family, Row, at, make_store, offline, online, same
+from tests.support.plain_views import plain_view
 
 FAMILY = Family(
     dims=[2, 3],
     rows=[Row(0, 1, 1, (1, 2)), Row(1, 1, 4, (1, 2, 3)), Row(1, 2, 4, (4, 5, 6))],
     active={1: [(5, None)]},
 )
-
-
-def plain_view(folder: Path, name: str) -> FeatureView:
-    pq.write_table(
-        pa.table(
-            {
-                "user_id": pa.array([1, 2], pa.int64()),
-                "event_timestamp": pa.array([at(0), at(1)], pa.timestamp("us", "UTC")),
-                "age": pa.array([30, 40], pa.int64()),
-            }
-        ),
-        folder / f"{name}.parquet",
-    )
-    return FeatureView(
-        name=name,
-        entities=[USER],
-        schema=[Field(name="user_id", dtype=Int64), Field(name="age", dtype=Int64)],
-        source=FileSource(path=str(folder / f"{name}.parquet"), timestamp_field="event_timestamp"),
-    )
 
 
 @pytest.mark.parametrize("kind", ["file", "sql"])
@@ -139,6 +117,7 @@ def test_teardown(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     store.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
     store.materialize(at(0), at(6))
+    assert (tmp_path / "online.db").exists()
     store.teardown()
     assert not (tmp_path / "online.db").exists()
 
@@ -176,7 +155,10 @@ def test_names_that_collide_under_online_versioning(plain_first: bool, tmp_path:
 
 
 def test_names_that_do_not_collide() -> None:
-    check_names(["user_embedding_v1"], ["user_embedding_v1", "user", "user_embedding_vx"])
+    names = ["user_embedding_v1", "user", "user_embedding_vx"]
+    check_names(["user_embedding_v1"], names)
+    with pytest.raises(NameCollisionError, match=r"'user_embedding' and version view"):
+        check_names(["user_embedding_v1"], [*names, "user_embedding"])
 
 
 @pytest.mark.parametrize(

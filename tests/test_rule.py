@@ -8,63 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.families import USER, Family, Row, at, make_store, offline, online, same
-from tests.schedules import ASKED, ENTITIES, Step, run
-
-HORIZON = 24
-
-
-@st.composite
-def families(draw: st.DrawFn) -> Family:
-    """Random dims, native histories (backfills, gaps, nulls) and cut-overs."""
-    dims = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
-    floats = st.floats(-8, 8, width=16)
-    places = st.tuples(
-        st.integers(0, len(dims) - 1), st.sampled_from(ENTITIES), st.integers(0, HORIZON)
-    )
-    rows = []
-    for version, entity, hour in sorted(draw(st.sets(places, max_size=14))):
-        vector = st.tuples(*[floats] * dims[version])
-        rows.append(Row(version, entity, hour, draw(st.none() | vector | vector | vector)))
-    return Family(
-        dims=dims,
-        rows=rows,
-        active={k: draw(activations()) for k in range(1, len(dims))},
-        ttl_hours=draw(st.none() | st.integers(2, HORIZON)),
-    )
-
-
-@st.composite
-def activations(draw: st.DrawFn) -> list[tuple[float, float | None]]:
-    """No, one or two disjoint intervals; the last may be open."""
-    edges = sorted(draw(st.sets(st.integers(0, HORIZON), max_size=4)))
-    starts, ends = edges[::2], edges[1::2]
-    return [(s, ends[i] if i < len(ends) else None) for i, s in enumerate(starts)]
-
-
-@st.composite
-def schedules(draw: st.DrawFn, family: Family) -> list[Step]:
-    """An apply, then applies and materializations in any order, each an hour of its own.
-
-    A later apply may know more versions, and more of the planned cut-overs: some of them then
-    took effect before the registry learned of them.
-    """
-    hours = sorted(draw(st.sets(st.integers(1, HORIZON), min_size=2, max_size=6)))
-    steps = []
-    versions = draw(st.integers(1, len(family.dims)))
-    decided = tuple(draw(st.integers(0, 2)) for _ in family.dims)
-    for i, hour in enumerate(hours):
-        if i == 0 or (i < len(hours) - 1 and draw(st.booleans())):
-            versions = draw(st.integers(versions, len(family.dims)))
-            decided = tuple(draw(st.integers(d, 2)) for d in decided)
-            steps.append(Step(hour, "apply", versions, decided))
-        else:
-            steps.append(Step(hour, draw(st.sampled_from(["full", "incremental"]))))
-    return steps
+from tests.support.families import USER, Family, Row, at, make_store, offline, online, same
+from tests.support.online_stores import redis_client
+from tests.support.schedules import ASKED, run
+from tests.support.strategies import HORIZON, families, schedules
 
 
 @pytest.mark.parametrize("offline_store", ["duckdb", "dask"])
@@ -88,8 +38,7 @@ def test_online_equals_offline_equals_the_rule_with_redis(
     """Redis keeps the row with the newest timestamp, whatever is written later."""
     family = data.draw(families())
     steps = data.draw(schedules(family))
-    host, port = redis_address.split(":")
-    with redis.Redis(host=host, port=int(port)) as client:
+    with redis_client(redis_address) as client:
         client.flushdb()
     with tempfile.TemporaryDirectory() as folder:
         store = make_store(Path(folder), online=redis_store)

@@ -49,7 +49,7 @@ def put(value: Any, at: tuple[str | int, ...], new: Any) -> Any:
     if not at:
         return new
     key, *rest = at
-    copied = dict(value) if isinstance(value, dict) else list(value)
+    copied: Any = dict(value) if isinstance(value, dict) else list(value)
     copied[key] = put(copied[key], tuple(rest), new)
     return copied
 

@@ -15,7 +15,7 @@ import importlib.util, sys
 assert importlib.util.find_spec("torch") is None, "torch is installed here"
 from pathlib import Path
 import feast_bc, feast_bc.cli, feast_bc.posthoc
-from tests.families import USER, Family, Row, at, make_store, offline, online, same
+from tests.support.families import USER, Family, Row, at, make_store, offline, online, same
 
 folder = Path(sys.argv[1])
 family = Family(

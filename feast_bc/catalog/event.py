@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from feast_bc.rule import check_aware
-from feast_bc.stored_format import Instant, StoredFormat, json_values
+from feast_bc.stored_format import Instant, JsonObject, StoredFormat, json_values
 
 Kind = Literal["activate", "rollback", "retire"]
 
@@ -40,7 +40,7 @@ class Event(StoredFormat):
     version: int = Field(ge=0)
     at: Instant | None
     forced: bool
-    gate: dict[str, JsonValue] | None
+    gate: JsonObject | None
     recorded_at: Instant
 
     @classmethod

@@ -11,11 +11,11 @@ from importlib.metadata import version as installed_version
 from typing import Any
 
 from feast.data_source import DataSource
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from feast_bc.catalog.data_source_json import source_from_json, source_to_json
 from feast_bc.errors import CatalogError
-from feast_bc.stored_format import Instant, StoredFormat, json_values
+from feast_bc.stored_format import Instant, JsonObject, StoredFormat, json_values
 from feast_bc.transforms.artifact import MANIFEST_FILE
 from feast_bc.transforms.entry import HoldoutEntry, TransformEntry
 from feast_bc.transforms.holdout import Holdout
@@ -66,11 +66,11 @@ class Manifest(StoredFormat):
     dim: int = Field(ge=1)
     feature: str
     join_keys: tuple[str, ...]
-    stored_source: dict[str, JsonValue] = Field(alias="source")
+    stored_source: JsonObject = Field(alias="source")
     transform: StoredTransform | None
     parent: str | None
     stored_holdout: HoldoutEntry | None = Field(alias="holdout")
-    metrics: dict[str, JsonValue]
+    metrics: JsonObject
     published_at: Instant
     feast_bc_version: str
 

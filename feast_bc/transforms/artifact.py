@@ -16,11 +16,11 @@ from typing import Any
 
 import fsspec
 import safetensors.numpy
-from pydantic import ConfigDict, JsonValue
+from pydantic import ConfigDict
 from safetensors import SafetensorError
 
 from feast_bc.errors import ArtifactError, DimensionError, DirectionError, FeastBCError
-from feast_bc.stored_format import StoredFormat, json_values
+from feast_bc.stored_format import JsonObject, StoredFormat, json_values
 from feast_bc.transforms import KINDS, BackwardTransform
 from feast_bc.transforms.entry import HoldoutEntry, TransformEntry
 from feast_bc.transforms.holdout import Holdout
@@ -56,7 +56,7 @@ class ArtifactManifest(StoredFormat):
 
     transform: TransformEntry
     holdout: HoldoutEntry | None
-    metrics: dict[str, JsonValue]
+    metrics: JsonObject
 
 
 @dataclass(frozen=True)

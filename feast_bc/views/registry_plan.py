@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from feast_bc.catalog.data_source_json import source_from_json, source_to_json
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.rule import Activation
-from feast_bc.stored_format import Instant, Part, StoredFormat
+from feast_bc.stored_format import Instant, JsonObject, Part, StoredFormat
 from feast_bc.transforms.artifact import TransformRef
 from feast_bc.views.serving import Serving
 
@@ -56,7 +56,7 @@ class MemberEntry(Part):
     version: int = Field(ge=0)
     dim: int = Field(ge=1)
     feature: str
-    source: dict[str, JsonValue]
+    source: JsonObject
     transform: ReferenceEntry | None
     activations: tuple[ActivationEntry, ...]
     retired: bool

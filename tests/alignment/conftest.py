@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 
 @pytest.fixture(autouse=True)

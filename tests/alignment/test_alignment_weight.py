@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest.importorskip("torch")
-
 from feast_bc.alignment import AlignmentWeight
 
 

@@ -1,11 +1,10 @@
 """Previous vectors from the previous model."""
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from feast_bc.alignment import frozen_vectors  # noqa: E402
-from tests.alignment.tensors import normal  # noqa: E402
+from feast_bc.alignment import frozen_vectors
+from tests.support.tensors import normal
 
 
 def test_in_eval_mode_without_gradient_and_modes_are_put_back() -> None:

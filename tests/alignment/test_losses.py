@@ -1,12 +1,15 @@
 """The losses of BC-Aligner: value, gradient, what stays frozen, what counts for nothing."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import hypothesis.strategies as st
 import pytest
+import torch
 from hypothesis import given, settings
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from feast_bc.alignment import (  # noqa: E402
+from feast_bc.alignment import (
     BackwardMap,
     BackwardMLP,
     BackwardModule,
@@ -14,11 +17,14 @@ from feast_bc.alignment import (  # noqa: E402
     multi_step_loss,
     single_step_loss,
 )
-from feast_bc.errors import DimensionError  # noqa: E402
-from tests.alignment.tensors import normal  # noqa: E402
+from feast_bc.errors import DimensionError
+from tests.support.presence import there
+from tests.support.tensors import normal
 
 
-def explicit(mapped, previous, older):
+def explicit(
+    mapped: torch.Tensor, previous: torch.Tensor, older: Sequence[nn.Module]
+) -> torch.Tensor:
     """The multi-step loss as it is defined: both sides through the whole chain."""
     total, x, y = (mapped - previous).square().mean(), mapped, previous
     for map_ in older:
@@ -37,7 +43,7 @@ def module(kind: str, from_dim: int, to_dim: int, seed: int) -> BackwardModule:
 
 
 @st.composite
-def chains(draw, kinds: tuple[str, ...]) -> tuple[int, list[BackwardModule]]:
+def chains(draw: st.DrawFn, kinds: tuple[str, ...]) -> tuple[int, list[BackwardModule]]:
     """D_{k-1} and the older maps, the newest first."""
     first = width = draw(st.integers(1, 5))
     chain: list[BackwardModule] = []
@@ -60,7 +66,9 @@ def test_multi_step_without_older_maps_is_single_step() -> None:
 
 @settings(max_examples=50)
 @given(chains(("linear", "affine", "truncation")))
-def test_propagating_the_difference_is_composing_affine_maps(drawn) -> None:
+def test_propagating_the_difference_is_composing_affine_maps(
+    drawn: tuple[int, list[BackwardModule]],
+) -> None:
     dim, older = drawn
     mapped, previous = normal(7, dim), normal(7, dim, seed=1)
     expected = explicit(mapped, previous, older)
@@ -72,7 +80,7 @@ def test_propagating_the_difference_is_composing_affine_maps(drawn) -> None:
 
 @settings(max_examples=50)
 @given(chains(("affine", "truncation", "mlp")))
-def test_nonlinear_maps_are_composed_on_both_sides(drawn) -> None:
+def test_nonlinear_maps_are_composed_on_both_sides(drawn: tuple[int, list[BackwardModule]]) -> None:
     dim, older = drawn
     mapped, previous = normal(7, dim), normal(7, dim, seed=1)
     expected = explicit(mapped, previous, older)
@@ -93,7 +101,7 @@ def test_gradients(kinds: list[str]) -> None:
     older = [module(kind, 4 - i, 3 - i, seed=i) for i, kind in enumerate(kinds)]
     present = torch.tensor([True, False, True, True, False, True])
 
-    def loss(vectors: "torch.Tensor", weight: "torch.Tensor") -> "torch.Tensor":
+    def loss(vectors: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return multi_step_loss(vectors @ weight.T, previous, older, present)
 
     assert torch.autograd.gradcheck(loss, (vectors.requires_grad_(), weight))
@@ -104,7 +112,7 @@ def test_older_maps_and_previous_vectors_stay_frozen(kind: str) -> None:
     older = module(kind, 3, 2, seed=0)
     previous = normal(5, 3, seed=1).requires_grad_()
     mapped = normal(5, 3, seed=2).requires_grad_()
-    multi_step_loss(mapped, previous, [older]).backward()
+    multi_step_loss(mapped, previous, [older]).backward()  # type: ignore[no-untyped-call]
     assert mapped.grad is not None
     assert previous.grad is None
     assert all(p.grad is None and p.requires_grad for p in older.parameters())
@@ -112,7 +120,7 @@ def test_older_maps_and_previous_vectors_stay_frozen(kind: str) -> None:
 
 def test_older_weights_stay_frozen() -> None:
     older, mapped = normal(2, 3).requires_grad_(), normal(5, 3).requires_grad_()
-    multi_step_loss(mapped, normal(5, 3, seed=1), [older]).backward()
+    multi_step_loss(mapped, normal(5, 3, seed=1), [older]).backward()  # type: ignore[no-untyped-call]
     assert older.grad is None
 
 
@@ -125,17 +133,17 @@ def test_entities_without_a_previous_vector_count_for_nothing(kind: str) -> None
     older = [module(kind, 3, 2, seed=2)]
     loss = multi_step_loss(mapped, previous, older, present)
     torch.testing.assert_close(loss, multi_step_loss(mapped[::2], previous[::2], older))
-    loss.backward()
-    assert (mapped.grad[[1, 3]] == 0).all()
-    assert (mapped.grad[[0, 2]] != 0).all()
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert (there(mapped.grad)[[1, 3]] == 0).all()
+    assert (there(mapped.grad)[[0, 2]] != 0).all()
 
 
 def test_no_entity_present_costs_nothing() -> None:
     mapped = normal(2, 3).requires_grad_()
     loss = single_step_loss(mapped, normal(2, 3, seed=1), torch.tensor([False, False]))
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert loss == 0
-    assert (mapped.grad == 0).all()
+    assert torch.eq(there(mapped.grad), 0).all()
 
 
 @pytest.mark.parametrize(
@@ -165,6 +173,8 @@ def test_no_entity_present_costs_nothing() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_named(arguments, error, message) -> None:
+def test_what_does_not_fit_is_named(
+    arguments: tuple[Any, ...], error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         multi_step_loss(*arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_ratios_are_taken_within_the_rounds() -> None:
 
 def test_cases_take_turns() -> None:
     order: list[str] = []
-    times = paired({name: lambda name=name: order.append(name) for name in "ab"}, 30)
+    times = paired({name: partial(order.append, name) for name in "ab"}, 30)
     rounds = {"".join(order[i : i + 2]) for i in range(0, len(order), 2)}
     assert rounds == {"ab", "ba"}
     assert len(order) == 2 * 31  # one round is a warm-up

@@ -1,21 +1,22 @@
 """Catalogs, empty and filled."""
 
 import uuid
+from pathlib import Path
 
 import pytest
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
-from tests.catalog.catalogs import publish
+from tests.support.catalogs import publish
 
 
 @pytest.fixture(params=["local", "memory"])
-def catalog(request, tmp_path):
+def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> EmbeddingCatalog:
     root = tmp_path / "catalog" if request.param == "local" else f"memory://{uuid.uuid4().hex}"
     return EmbeddingCatalog(root)
 
 
 @pytest.fixture
-def local(tmp_path):
+def local(tmp_path: Path) -> EmbeddingCatalog:
     """A local catalog with versions 0, 1 and 2."""
     catalog = EmbeddingCatalog(tmp_path / "catalog")
     for version in range(3):

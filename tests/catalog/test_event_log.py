@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feast_bc.catalog.event import ACTIVATE, RETIRE, ROLLBACK, Event
+from feast_bc.catalog.event import ACTIVATE, RETIRE, ROLLBACK, Event, Kind
 from feast_bc.catalog.event_log import fold
 from feast_bc.errors import CatalogError
-from tests.catalog.catalogs import T0
+from tests.support.catalogs import T0
 
 
 @given(
@@ -21,7 +21,7 @@ from tests.catalog.catalogs import T0
     )
 )
 @settings(max_examples=300)
-def test_folding_against_a_brute_force_oracle(script):
+def test_folding_against_a_brute_force_oracle(script: list[tuple[Kind, int, int]]) -> None:
     """The oracle keeps plain lists; events that it deems impossible must be refused."""
     accepted: list[Event] = []
     intervals: dict[int, list[list[int | None]]] = {1: [], 2: [], 3: []}

@@ -38,7 +38,12 @@ def main(command_line: list[str] | None = None) -> int:
         if options.store != "sqlite":
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             redis = stack.enter_context(RedisServer(Path(folder))).address
-        stores = {"sqlite": [None], "redis": [redis], "both": [None, redis]}[options.store]
+        choices: dict[str, list[str | None]] = {
+            "sqlite": [None],
+            "redis": [redis],
+            "both": [None, redis],
+        }
+        stores = choices[options.store]
         seeds = range(options.seed, options.seed + options.histories)
         with ProcessPoolExecutor(options.jobs) as pool:
             runs = [(seed, options.steps, stores[seed % len(stores)]) for seed in seeds]

@@ -29,7 +29,7 @@ from tests.checker.steps import (
 )
 from tests.checker.vectors import Family, random_family
 
-_T = TypeVar("_T")
+_T = TypeVar("_T", int, "tuple[int, int]")
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,8 @@ def _through(link: Link, vector: Sequence[int]) -> Sequence[int]:
     if link["kind"] == "affine":
         return _affine(link["weight"], link["bias"], vector)
     *hidden, (weight, bias) = link["layers"]
-    for layer in hidden:
-        vector = [max(0, x) for x in _affine(*layer, vector)]
+    for inner, offset in hidden:
+        vector = [max(0, x) for x in _affine(inner, offset, vector)]
     return _affine(weight, bias, vector)
 
 

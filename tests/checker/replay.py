@@ -53,7 +53,7 @@ def replay(history: History, redis: str | None, steps: Numbered | None = None) -
         steps: the part of the history to run; None for all of it.
     """
     with tempfile.TemporaryDirectory() as folder:
-        online = (
+        online: dict[str, object] = (
             {"type": "redis", "connection_string": redis}
             if redis
             else {"type": "sqlite", "path": f"{folder}/online.db"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 from feast import FeatureStore
 
-from tests.integration.repo import Repo
+from tests.support.repo import Repo
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def repo(tmp_path: Path) -> Repo:
     return Repo(tmp_path)
 
 
-def served(repo: Repo, service: str, **keys: list[object]) -> list[list[float]]:
+def served(repo: Repo, service: str, **keys: Sequence[object]) -> list[list[float]]:
     store = FeatureStore(repo_path=str(repo.folder))
     rows = [dict(zip(keys, values, strict=True)) for values in zip(*keys.values(), strict=True)]
     response = store.get_online_features(store.get_feature_service(service), rows).to_dict()

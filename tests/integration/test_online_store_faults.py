@@ -6,11 +6,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from feast import FeatureStore
 
@@ -18,9 +17,10 @@ from benchmarks.redis_server import RedisServer
 from feast_bc.errors import MaterializationError
 from feast_bc.online.redis.writer import RedisWriter
 from feast_bc.online.sqlite.writer import SqliteWriter
-from feast_bc.online.writer import OnlineWriter, ViewValues
-from tests.families import USER, Family, Row, at, make_store, online, same
-from tests.online_stores import redis_dump, sqlite_dump
+from tests.support.families import USER, Family, Row, at, make_store, online, same
+from tests.support.interruptions import before_batch
+from tests.support.online_stores import redis_dump, sqlite_dump
+from tests.support.presence import there
 
 COUNT = 40
 BATCH = 10
@@ -77,24 +77,6 @@ def completes(store: FeatureStore) -> None:
     store.materialize(at(-1), at(6))
     for version, view in enumerate(VIEWS):
         same(online(store, view, range(COUNT)), [FAMILY.value(version, u, 6) for u in range(COUNT)])
-
-
-def before_batch(
-    monkeypatch: pytest.MonkeyPatch,
-    writer: type[OnlineWriter],
-    number: int,
-    action: Callable[[], object],
-) -> None:
-    """Do something before the batch of that number is written, once."""
-    original, seen = writer.write, []
-
-    def write(self: OnlineWriter, keys: pa.Table, values: list[ViewValues]) -> None:
-        seen.append(keys)
-        if len(seen) == number:
-            action()
-        original(self, keys, values)
-
-    monkeypatch.setattr(writer, "write", write)
 
 
 def test_redis_away_at_start(tmp_path: Path) -> None:
@@ -188,16 +170,15 @@ def test_sqlite_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from feast_bc.{module} import {writer}
-from tests.families import at
-from tests.integration.test_online_store_faults import before_batch, BATCH
-from tests.families import make_store
+from feast_bc.online.{kind}.writer import {writer}
+from tests.support.families import at, make_store
+from tests.support.interruptions import before_batch
 import pytest
 
 with pytest.MonkeyPatch.context() as patch:
     before_batch(patch, {writer}, 3, lambda: os.kill(os.getpid(), signal.SIGKILL))
     store = make_store(
-        Path(sys.argv[1]), online={online!r}, materialization={{"online_write_batch_size": BATCH}}
+        Path(sys.argv[1]), online={online!r}, materialization={{"online_write_batch_size": {batch}}}
     )
     store.materialize(at(-1), at(6))
 """
@@ -207,9 +188,9 @@ with pytest.MonkeyPatch.context() as patch:
 def test_the_process_dies(kind: str, tmp_path: Path) -> None:
     with RedisServer(tmp_path) as server:
         config = redis_config(server) if kind == "redis" else None
-        module, writer = f"{kind}_writer", f"{kind.capitalize()}Writer"
+        writer = f"{kind.capitalize()}Writer"
         store = applied(tmp_path, config)
-        code = DIES.format(module=module, writer=writer, online=config)
+        code = DIES.format(kind=kind, writer=writer, online=config, batch=BATCH)
         died = subprocess.run(
             [sys.executable, "-c", code, str(tmp_path)],
             cwd=Path(__file__).parents[2],
@@ -258,7 +239,7 @@ def test_a_version_activated_in_between(tmp_path: Path, monkeypatch: pytest.Monk
     for version, view in enumerate(VIEWS):
         expected = [FAMILY.value(version, user, 7) for user in range(COUNT)]
         same(online(other, view, range(COUNT)), expected)
-    assert not np.array_equal(before.value(0, 1, 6), FAMILY.value(0, 1, 6))
+    assert not np.array_equal(there(before.value(0, 1, 6)), there(FAMILY.value(0, 1, 6)))
 
 
 def test_a_version_activated_during_a_run_that_fails(

@@ -21,7 +21,7 @@ from feast.repo_config import RegistryConfig
 from feast_bc import online_vectors
 from feast_bc.errors import ProviderError
 from feast_bc.views.serving import Serving
-from tests.families import EXAMPLE, USER, Row, at, make_store, online, same
+from tests.support.families import EXAMPLE, USER, Row, at, make_store, online, same
 
 ASKED = [(1, 2.0), (2, 6.0), (1, 6.0), (3, 6.0), (9, 6.0)]
 
@@ -29,11 +29,11 @@ ASKED = [(1, 2.0), (2, 6.0), (1, 6.0), (3, 6.0), (9, 6.0)]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A real PostgreSQL server; yields Feast's connection settings."""
-    running = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    running = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")  # type: ignore[attr-defined]
     address = psycopg.conninfo.conninfo_to_dict(running.get_uri())
     yield {
         "host": address["host"],
-        "port": int(address.get("port", 5432)),
+        "port": int(address.get("port") or 5432),
         "database": address["dbname"],
         "user": address["user"],
         "password": "",
@@ -162,5 +162,5 @@ def test_as_online_store(serving: Serving, server: dict[str, Any], tmp_path: Pat
     with psycopg.connect(**settings, dbname=server["database"]) as connection:
         found = [name for (name,) in connection.execute(tables)]
     suffix = "_native" if serving == "on_read" else ""
-    values = [f"test_user_embedding_v{version}{suffix}" for version in (0, 1)]
-    assert found == [f"test_user_embedding{suffix}_state", *values, "test_user_embedding_written"]
+    stored = [f"test_user_embedding_v{version}{suffix}" for version in (0, 1)]
+    assert found == [f"test_user_embedding{suffix}_state", *stored, "test_user_embedding_written"]

@@ -21,10 +21,11 @@ from werkzeug.serving import make_server
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.files import CatalogFiles
 from feast_bc.errors import CatalogError, VersionConflictError
+from feast_bc.transforms import AffineTransform
 from feast_bc.transforms.artifact import save_artifact
-from tests.catalog.catalogs import problems, publish
-from tests.families import EXAMPLE
-from tests.test_transforms import affine
+from tests.support.catalogs import problems, publish
+from tests.support.families import EXAMPLE
+from tests.support.links import affine
 
 ROOT = Path(__file__).parents[2]
 CREDENTIALS = {
@@ -49,7 +50,7 @@ OPERATOR = """
 import os
 from pathlib import Path
 from feast_bc import EmbeddingCatalog, VersionedEmbedding
-from tests.families import USER, at, make_store
+from tests.support.families import USER, at, make_store
 
 catalog = EmbeddingCatalog(os.environ["FEAST_BC_CATALOG"])
 family = VersionedEmbedding.from_catalog(catalog, "user_embedding", entities=[USER])
@@ -60,7 +61,7 @@ store.materialize(at(0), at(6))
 
 CONSUMER = """
 from pathlib import Path
-from tests.families import EXAMPLE, make_store, offline, online, same
+from tests.support.families import EXAMPLE, make_store, offline, online, same
 
 store = make_store(Path.cwd())
 expected = [EXAMPLE.value(0, user, 6) for user in (1, 2, 3)]
@@ -142,7 +143,9 @@ def test_of_two_racing_publishers_one_wins(monkeypatch: pytest.MonkeyPatch) -> N
     assert sorted(outcomes) == ["conflict", "won"]
     catalog = EmbeddingCatalog(root)
     winner = affine(1, 4, 3, seed=1 + outcomes.index("won"))
-    np.testing.assert_array_equal(catalog.transform("user_embedding", 1).weight, winner.weight)
+    stored = catalog.transform("user_embedding", 1)
+    assert isinstance(stored, AffineTransform)
+    np.testing.assert_array_equal(stored.weight, winner.weight)
     assert problems(catalog) == {}
 
 

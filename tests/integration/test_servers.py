@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.errors import ProviderError
 from feast_bc.materialization.switch_serving import drop_serving, prepare_serving
-from tests.integration.repo import COMPUTED, Repo
+from tests.support.repo import COMPUTED, Repo
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_serve_on_read(tmp_path: Path) -> None:
     fresh = np.arange(3, dtype=np.float32)
     with running(repo, "serve", health="/health") as address:
 
-        def ask() -> dict[str, list[object]]:
+        def ask() -> dict[str, list[Any]]:
             answer = requests.post(
                 address + "/get-online-features",
                 json={
@@ -108,7 +109,7 @@ def test_serve_on_read(tmp_path: Path) -> None:
             names = answer["metadata"]["feature_names"]
             items = answer["results"][names.index("item_embedding_v1__embedding")]["values"]
             np.testing.assert_allclose(items, repo.vectors["item_embedding", 1][[0, 1, 0]])
-            vectors: dict[str, list[object]] = answer["results"][
+            vectors: dict[str, list[Any]] = answer["results"][
                 names.index("user_embedding_v0__embedding")
             ]
             return vectors

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 # Imported before any test: these modules put warning filters of their own in front of pytest's.
 import feast.infra.offline_stores.contrib.spark_offline_store.spark  # noqa: F401
@@ -16,7 +17,7 @@ from feast import FeatureStore, RepoConfig
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.repo_config import RegistryConfig
 
-from tests.families import EXAMPLE, USER, at, online, same
+from tests.support.families import EXAMPLE, USER, at, online, same
 
 pytestmark = pytest.mark.skipif(
     shutil.which("java") is None and "JAVA_HOME" not in os.environ,
@@ -68,16 +69,17 @@ def store(
         session().stop()
 
 
-def session() -> object:
+def session() -> Any:
     from pyspark.sql import SparkSession
 
     return SparkSession.builder.getOrCreate()
 
 
 def asked() -> pd.DataFrame:
-    return pd.DataFrame(
+    frame: pd.DataFrame = pd.DataFrame(
         {"user_id": [u for u, _ in ASKED], "event_timestamp": [at(h) for _, h in ASKED]}
     )
+    return frame
 
 
 def test_a_dataframe(store: FeatureStore) -> None:

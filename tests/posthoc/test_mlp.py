@@ -1,27 +1,29 @@
 """The post-hoc multilayer perceptron."""
 
-import numpy as np
-import pytest
+from typing import Any
 
-pytest.importorskip("torch")
+import numpy as np
+import numpy.typing as npt
+import pytest
 
 from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.posthoc import centred_error, ridge
 from feast_bc.posthoc.mlp import fit_mlp
-from feast_bc.transforms import MLPTransform
-from tests.posthoc.data import HOP, moments, normal
+from feast_bc.transforms import BackwardTransform, MLPTransform
+from tests.support.pairs import HOP, moments, normal
+from tests.support.presence import there
 
 VECTORS = normal(400, 5)
 PREVIOUS = np.maximum(VECTORS @ normal(5, 3, seed=1), 0)
 HELD_OUT = np.arange(400) % 4 == 0
 
 
-def fit(**options) -> MLPTransform:
+def fit(**options: Any) -> MLPTransform:
     return fit_mlp(VECTORS, PREVIOUS, HELD_OUT, **HOP, hidden=[16], **options)
 
 
-def on_held_out(transform) -> float:
-    return centred_error(transform.apply(VECTORS[HELD_OUT]), PREVIOUS[HELD_OUT])
+def on_held_out(transform: BackwardTransform) -> float:
+    return there(centred_error(transform.apply(VECTORS[HELD_OUT]), PREVIOUS[HELD_OUT]))
 
 
 def test_it_learns_what_no_affine_map_can() -> None:
@@ -49,16 +51,17 @@ def test_older_maps_may_be_nonlinear() -> None:
     layers = [(normal(6, 3, seed=3), normal(6, seed=4)), (normal(2, 6, seed=5), normal(2))]
     older = MLPTransform(layers, from_version=1, to_version=0)
     descent = {"batch": 50, "learning_rate": 0.01, "older": [older]}
+    unseen = VECTORS[HELD_OUT]
     target = older.apply(PREVIOUS[HELD_OUT])
     errors = [
-        centred_error(older.apply(fit(epochs=e, **descent).apply(VECTORS[HELD_OUT])), target)
+        there(centred_error(older.apply(fit(epochs=e, **descent).apply(unseen)), target))
         for e in (0, 10)
     ]
     assert errors[1] < errors[0] / 2
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(400, bool), np.ones(400, bool)])
-def test_some_entities_to_fit_and_some_to_choose_by(wrong) -> None:
+def test_some_entities_to_fit_and_some_to_choose_by(wrong: npt.NDArray[np.bool_]) -> None:
     with pytest.raises(InvalidVectorsError, match="of 400 entities are held out"):
         fit_mlp(VECTORS, PREVIOUS, wrong, **HOP, hidden=[16])
 

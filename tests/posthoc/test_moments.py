@@ -7,9 +7,16 @@ from hypothesis import given, settings
 
 from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.posthoc import Moments, centred_error, ridge
-from feast_bc.transforms import AffineTransform, MLPTransform, TruncationTransform, compose
+from feast_bc.transforms import (
+    AffineTransform,
+    BackwardTransform,
+    MLPTransform,
+    TruncationTransform,
+    compose,
+)
 from feast_bc.transforms.holdout import Holdout
-from tests.posthoc.data import HOP, moments, normal, pairs
+from tests.support.pairs import HOP, moments, normal, pairs
+from tests.support.presence import there
 
 
 @settings(max_examples=50)
@@ -21,10 +28,10 @@ def test_streaming_is_as_in_memory(cuts: list[int], offset: float) -> None:
     for rows in np.split(np.arange(40), sorted(cuts)):
         streamed.add(vectors[rows], previous[rows])
     assert streamed.count == at_once.count == 40
-    for found, expected in zip(
+    for some, all_ in zip(
         streamed.products(centred=True), at_once.products(centred=True), strict=True
     ):
-        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-7)
+        np.testing.assert_allclose(some, all_, rtol=1e-8, atol=1e-7)
     found, expected = ridge(streamed, penalty=1e-3, **HOP), ridge(at_once, penalty=1e-3, **HOP)
     np.testing.assert_allclose(found.weight, expected.weight, rtol=1e-5, atol=1e-5)
 
@@ -74,7 +81,7 @@ def test_split_by_holdout() -> None:
         TruncationTransform(**HOP, from_dim=5, to_dim=3),
     ],
 )
-def test_errors_are_those_of_the_vectors(transform) -> None:
+def test_errors_are_those_of_the_vectors(transform: BackwardTransform) -> None:
     vectors, previous = pairs(40, 5, 3)
     found = moments(vectors, previous)
     residual = previous - transform.apply(vectors)
@@ -94,7 +101,7 @@ def test_a_direct_fit_beats_the_chain_on_what_it_was_fitted_on() -> None:
     both = moments(z2, z0)
     direct = ridge(both, from_version=2, to_version=0)
     assert (direct.from_version, direct.to_version) == (chain.from_version, chain.to_version)
-    assert both.centred_error(direct) < both.centred_error(chain)
+    assert there(both.centred_error(direct)) < there(both.centred_error(chain))
 
 
 def test_bad_batches_are_named_and_not_counted() -> None:
@@ -103,7 +110,7 @@ def test_bad_batches_are_named_and_not_counted() -> None:
     with pytest.raises(DimensionError, match=r"\(n, 5\).*\(n, 3\).*got \(4, 3\) and \(4, 5\)"):
         found.add(previous, vectors)
     with pytest.raises(DimensionError, match=r"bool mask of shape \(4,\), got int64"):
-        found.add(vectors, previous, np.arange(4))
+        found.add(vectors, previous, np.arange(4))  # type: ignore[arg-type]
     previous[2, 1] = np.nan
     with pytest.raises(InvalidVectorsError, match=r"1 of 4 pairs hold NaN.*with a mask"):
         found.add(vectors, previous)

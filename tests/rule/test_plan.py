@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from feast_bc.columns.arrays import NEVER
 from feast_bc.rule import NONE, Rows
-from tests.rule.plans import HORIZON, History, histories
+from tests.support.plans import HORIZON, History, histories
 
 INSTANTS = range(-1, HORIZON + 2)
 

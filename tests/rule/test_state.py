@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +11,7 @@ from feast_bc.columns.arrays import NEVER
 from feast_bc.rule import NONE, Rows, State
 from feast_bc.rule.state import ENTRY
 
-DIGESTS = (7, 2**32 - 1, 9)
+DIGESTS = np.array([7, 2**32 - 1, 9], np.uint32)
 ALL = np.array([True, True, True])
 
 
@@ -71,7 +72,7 @@ def test_another_version_with_the_same_number_is_not_known() -> None:
     for version in range(3):
         state.know(version, rows(5, 5, 5), ALL, pushed=False)
         state.wrote(version, np.array([2, 2, 2]), ALL)
-    other = State.decode(state.encode(), (7, 8, 9))
+    other = State.decode(state.encode(), np.array([7, 8, 9], np.uint32))
     assert other.rows(0).instant.tolist() == [5] * 3
     assert other.rows(1).instant.tolist() == [NEVER] * 3
     assert not other.written(1).any()
@@ -101,3 +102,24 @@ def test_readers_and_writers_may_know_different_versions(known: int, stored: int
 def test_sixteen_bytes_a_version() -> None:
     assert ENTRY.itemsize == 16
     assert State.empty(3, DIGESTS).encode().shape == (3, 48)
+
+
+@pytest.mark.parametrize(
+    ("valid", "pushed", "winner", "gave", "flags"),
+    [
+        (True, False, 1, "0300", "03"),
+        (True, True, 0, "0200", "07"),
+        (False, False, NONE, "0100", "01"),
+        (False, True, None, "0000", "05"),
+    ],
+)
+def test_the_bytes_of_an_entry(
+    valid: bool, pushed: bool, winner: int | None, gave: str, flags: str
+) -> None:
+    """Little-endian digest and microseconds; who gave the value; the row; padding."""
+    state = State.empty(1, np.array([0x0A0B0C0D], np.uint32))
+    one = np.array([True])
+    state.know(0, rows(0x0102030405060708, valid=valid), one, pushed=pushed)
+    if winner is not None:
+        state.wrote(0, np.array([winner]), one)
+    assert state.encode().tobytes().hex() == "0d0c0b0a" + "0807060504030201" + gave + flags + "00"

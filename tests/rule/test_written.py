@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feast_bc.rule import NOTHING, Written, news_since
-from tests.rule.plans import History
+from tests.support.plans import History
 
 PLAN = History(0, 2, {1: [(5, 8)]}).plan()
 

@@ -4,12 +4,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tests.support.presence import there
 from training.demo.evaluation import Intended, Unintended
 from training.demo.table import table
 from training.versions.alignment import Alignment
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-PRINTED = re.search(r"^```text\n(.*?)\n```", README, re.MULTILINE | re.DOTALL)[1]
+PRINTED = there(re.search(r"^```text\n(.*?)\n```", README, re.MULTILINE | re.DOTALL))[1]
 
 
 def figures(pattern: str) -> list[Any]:
@@ -22,8 +23,16 @@ def test_the_readme_shows_the_table_as_it_is_printed() -> None:
         for k, dim, *scores in figures(r"^  v(\d) +(\d+) +(\S+) +(\S+) +(\S+)$")
     ]
     aligned = [
-        Alignment(family, int(k), int(j), *map(float, errors), (float(large), float(small)))
-        for family, k, j, *errors, large, small in figures(
+        Alignment(
+            family,
+            int(k),
+            int(j),
+            float(on_all),
+            float(on_held_out),
+            float(of_mean),
+            (float(large), float(small)),
+        )
+        for family, k, j, on_all, on_held_out, of_mean, large, small in figures(
             r"^  (\w+_embedding) +(\d) -> (\d) +(\S+) +(\S+) +(\S+) +(\S+) \.\.\. (\S+)$"
         )
     ]

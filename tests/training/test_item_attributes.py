@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from training.interactions.item_attributes import read_item_attributes
 IDS = pa.array(["b", "a", "z"])
 
 
-def _lines(path: Path, rows: list[object]) -> Path:
+def _lines(path: Path, rows: Sequence[object]) -> Path:
     text = "".join(json.dumps(row) + "\n" for row in rows).encode()
     path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
     return path

@@ -12,11 +12,21 @@ import pytest
 import training.interactions.readers
 from training.interactions.interactions import load
 
-AMAZON_2018 = {"reviewerID": "u1", "asin": "a", "overall": 4.0, "unixReviewTime": 1_400_000_000}
-AMAZON_2023 = {"user_id": "u1", "parent_asin": "a", "rating": 2.0, "timestamp": 1_400_000_000_500}
+AMAZON_2018: dict[str, object] = {
+    "reviewerID": "u1",
+    "asin": "a",
+    "overall": 4.0,
+    "unixReviewTime": 1_400_000_000,
+}
+AMAZON_2023: dict[str, object] = {
+    "user_id": "u1",
+    "parent_asin": "a",
+    "rating": 2.0,
+    "timestamp": 1_400_000_000_500,
+}
 
 
-def _lines(path: Path, rows: list[dict]) -> Path:
+def _lines(path: Path, rows: list[dict[str, object]]) -> Path:
     text = "".join(json.dumps(row) + "\n" for row in rows).encode()
     path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
     return path
@@ -30,7 +40,7 @@ def _lines(path: Path, rows: list[dict]) -> Path:
     ],
 )
 def test_amazon_json_lines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: dict, user: str, instant: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: dict[str, object], user: str, instant: str
 ) -> None:
     monkeypatch.setattr(training.interactions.readers, "_CHUNK", 500)  # many chunks
     rows = [
@@ -73,7 +83,7 @@ def test_own_column_names_and_extra_columns_in_parquet(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_line_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: dict, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: dict[str, object], said: str
 ) -> None:
     monkeypatch.setattr(training.interactions.readers, "_CHUNK", 500)
     rows = [AMAZON_2018] * 30 + [{**AMAZON_2018, **bad}] + [AMAZON_2018] * 10

@@ -12,7 +12,7 @@ from training.tasks.recall import first_purchases, most_popular, recall
 @pytest.mark.parametrize("k", [1, 3, 20])
 def test_recall_is_the_definition(k: int) -> None:
     rng = np.random.default_rng(k)
-    users, items = rng.normal(size=(12, 4)), rng.normal(size=(10, 4))
+    users, items = (rng.normal(size=(n, 4)).astype(np.float32) for n in (12, 10))
     seen = rng.random((12, 10)) < 0.3
     truth = (rng.random((12, 10)) < 0.2) & ~seen
     expected = []
@@ -21,7 +21,8 @@ def test_recall_is_the_definition(k: int) -> None:
         wanted = set(np.flatnonzero(truth[user]))
         if wanted:
             expected.append(len(wanted & set(ranked)) / len(wanted))
-    found = recall(users, items, *(sp.csr_matrix(m.astype(np.float32)) for m in (truth, seen)), k)
+    wanted_at, seen_at = (sp.csr_matrix(m.astype(np.float32)) for m in (truth, seen))
+    found = recall(users, items, wanted_at, seen_at, k)
     assert found == pytest.approx(np.mean(expected))
 
 

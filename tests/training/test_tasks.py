@@ -1,6 +1,7 @@
 """The unintended tasks against loops over tiny data."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from training.interactions.interactions import Interactions, load
+from tests.support.presence import there
+from training.interactions.interactions import Codes, Interactions, load
 from training.interactions.item_attributes import ItemAttributes
-from training.interactions.slices import slice_by_count
+from training.interactions.slices import Slice, slice_by_count
 from training.tasks.auroc import delong
 from training.tasks.consumer import CONSUMERS, auroc, train_consumer
-from training.tasks.examples import Moment
+from training.tasks.examples import Examples, Moment
 from training.tasks.unintended_tasks import TASKS
 
 
@@ -39,10 +41,19 @@ def at(tmp_path_factory: pytest.TempPathFactory) -> Moment:
     return Moment(rows, slices[0], slices[2])
 
 
-def _rows(some: Interactions) -> list[tuple]:
+Purchase = tuple[int, int, bool, float, float, float]
+"""User, item, cancelled, amount, price, rating."""
+
+
+def _rows(some: Interactions) -> list[Purchase]:
     return list(
         zip(some.user, some.item, some.cancelled, some.amount, some.price, some.rating, strict=True)
     )
+
+
+def pair_of(asked: Examples) -> tuple[Codes, Codes]:
+    """The users and the items that a task looks at."""
+    return there(asked.user), there(asked.item)
 
 
 def test_user_tasks(at: Moment) -> None:
@@ -68,8 +79,10 @@ def test_user_tasks(at: Moment) -> None:
         ("item_rating_std", lambda rows: np.std([r[5] for r in rows], ddof=1), 1.0),
     ],
 )
-def test_item_tasks(at: Moment, task: str, statistic, threshold) -> None:
-    def values(of) -> dict[int, float]:
+def test_item_tasks(
+    at: Moment, task: str, statistic: Callable[[list[Purchase]], float], threshold: float | None
+) -> None:
+    def values(of: Slice) -> dict[int, float]:
         rows = _rows(at.all.until(of.test_end))
         by_item = {i: [r for r in rows if r[1] == i] for i in range(at.items(of))}
         return {i: statistic(some) for i, some in by_item.items() if len(some) >= 10}
@@ -77,19 +90,19 @@ def test_item_tasks(at: Moment, task: str, statistic, threshold) -> None:
     limit = np.median(list(values(at.birth).values())) if threshold is None else threshold
     expected = {item: value > limit for item, value in values(at.now).items()}
     found = TASKS[task](at)
-    assert dict(zip(found.item, found.labels, strict=True)) == expected
-    assert 0 < found.judged.sum() < len(found.judged)
+    assert dict(zip(there(found.item), found.labels, strict=True)) == expected
+    assert 0 < there(found.judged).sum() < len(there(found.judged))
 
 
 def test_item_demand(at: Moment) -> None:
-    def sold(window: Interactions) -> Counter:
+    def sold(window: Interactions) -> Counter[int]:
         return Counter(row[1] for row in _rows(window) if not row[2])
 
     before, after = sold(at.window(at.birth)), sold(at.window(at.now))
     level = np.median([n for item, n in before.items() if item < at.items(at.birth)])
     asked = TASKS["item_demand"](at)
-    assert list(asked.item) == list(range(at.items(at.now)))
-    assert list(asked.labels) == [after[item] > level for item in asked.item]
+    assert list(there(asked.item)) == list(range(at.items(at.now)))
+    assert list(asked.labels) == [after[item] > level for item in there(asked.item)]
     assert 0 < asked.labels.sum() < len(asked.labels)
 
 
@@ -97,13 +110,13 @@ def test_pair_tasks(at: Moment) -> None:
     users, items = at.users(at.now), at.items(at.now)
     window = [r for r in _rows(at.window(at.now)) if r[0] < users and r[1] < items]
     rated = TASKS["edge_rating"](at)
-    assert [
-        (u, i, bool(y)) for u, i, y in zip(rated.user, rated.item, rated.labels, strict=True)
-    ] == [(r[0], r[1], r[5] >= 4) for r in window]
+    assert [(u, i, bool(y)) for u, i, y in zip(*pair_of(rated), rated.labels, strict=True)] == [
+        (r[0], r[1], r[5] >= 4) for r in window
+    ]
     before = {(r[0], r[1]) for r in _rows(at.all.purchases().until(at.now.end))}
     again = {(r[0], r[1]) for r in window if not r[2]}
     repeat = TASKS["repeat_purchase"](at)
-    pairs = list(zip(repeat.user, repeat.item, strict=True))
+    pairs = list(zip(*pair_of(repeat), strict=True))
     assert set(pairs) == before
     assert [pair in again for pair in pairs] == repeat.labels.tolist()
 
@@ -120,17 +133,17 @@ def known(at: Moment) -> Moment:
 
 
 def test_item_price_class(known: Moment) -> None:
-    price = known.all.attributes.price
+    price = there(known.all.attributes).price
     asked = TASKS["item_list_price"](known)
-    assert asked.item.tolist() == [i for i in range(known.items(known.now)) if i % 3 != 2]
+    assert there(asked.item).tolist() == [i for i in range(known.items(known.now)) if i % 3 != 2]
     limit = np.nanmedian(price[: known.items(known.birth)])
-    assert asked.labels.tolist() == [price[i] > limit for i in asked.item]
-    assert 0 < asked.judged.sum() < len(asked.judged)
+    assert asked.labels.tolist() == [price[i] > limit for i in there(asked.item)]
+    assert 0 < there(asked.judged).sum() < len(there(asked.judged))
 
 
 @pytest.mark.parametrize("task", ["item_common_category", "item_common_brand"])
 def test_common_values(known: Moment, task: str) -> None:
-    kind = known.all.attributes.category
+    kind = there(known.all.attributes).category
     counts = Counter(k for k in kind[: known.items(known.birth)] if k is not None)
     common, held = set(), 0
     for value, count in counts.most_common():
@@ -140,7 +153,7 @@ def test_common_values(known: Moment, task: str) -> None:
         held += count
     asked = TASKS[task](known)
     assert None not in kind[asked.item]
-    assert asked.labels.tolist() == [kind[i] in common for i in asked.item]
+    assert asked.labels.tolist() == [kind[i] in common for i in there(asked.item)]
     assert 0 < asked.labels.sum() < len(asked.labels)
 
 
@@ -150,10 +163,12 @@ def test_tasks_on_attributes_need_them(at: Moment) -> None:
 
 
 def test_features_are_the_vectors_side_by_side(at: Moment) -> None:
-    users, items = np.arange(40.0).reshape(20, 2), -np.arange(45.0).reshape(15, 3)
+    users = np.arange(40, dtype=np.float32).reshape(20, 2)
+    items = -np.arange(45, dtype=np.float32).reshape(15, 3)
     asked = TASKS["edge_rating"](at)
+    user, item = pair_of(asked)
     row = asked.features(users, items)[4]
-    np.testing.assert_array_equal(row, [*users[asked.user[4]], *items[asked.item[4]]])
+    np.testing.assert_array_equal(row, [*users[user[4]], *items[item[4]]])
     asked = TASKS["item_price"](at)
     assert asked.features(users, items).shape == (len(asked.labels), 3)
 

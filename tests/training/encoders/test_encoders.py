@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def _schedule(name: str) -> Schedule:
     return FOLD_IN if name == "fold_in" else SCHEDULE
 
 
-def _fitted(name: str, past: History, **changes: object) -> Encoder:
+def _fitted(name: str, past: History, **changes: Any) -> Encoder:
     encoder = Recipe.of(name, OPTIONS[name]).fresh(past, 1, 8, seed=0)
     fit(encoder, past, replace(_schedule(name), epochs=3, **changes))
     return encoder
@@ -89,7 +90,7 @@ def test_bfloat16_comes_near(later: History) -> None:
 
 
 def test_matrix_factorisation_masks_who_has_no_previous_vector(
-    early: History, later: History
+    early: History, later: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever stands in for the unknown, the fit of version 1 does not see it."""
     recipe = Recipe.of("matrix_factorisation", {})
@@ -102,7 +103,7 @@ def test_matrix_factorisation_masks_who_has_no_previous_vector(
         return np.concatenate([one.backward[family].weight for family in (USERS, ITEMS)])
 
     expected = first()
-    stand_in = zero.encoder.vectors
+    stand_in: Any = zero.encoder.vectors
     known = early.bought.shape
 
     def moved(past: History) -> tuple[torch.Tensor, torch.Tensor]:
@@ -110,7 +111,7 @@ def test_matrix_factorisation_masks_who_has_no_previous_vector(
         users[known[0] :], items[known[1] :] = torch.nan, torch.nan
         return users, items
 
-    zero.encoder.vectors = moved  # type: ignore[method-assign]
+    monkeypatch.setattr(zero.encoder, "vectors", moved)
     np.testing.assert_array_equal(first(), expected)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from tests.training.encoders.dense import adjacency
+from tests.support.adjacency import adjacency
 from training.encoders.graph import Graph
 from training.interactions.history import History
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from tests.training.encoders.dense import adjacency
+from tests.support.adjacency import adjacency
 from training.encoders.graph import Graph
 from training.encoders.graphsage import GraphSAGE, GraphSAGEOptions
 from training.interactions.history import History
@@ -28,6 +29,8 @@ def test_it_computes_what_it_says(early: History) -> None:
     vectors = torch.cat([users, encoder.tables["id"]])
     for i in range(2):
         neighbours, own = encoder.neighbours[i], encoder.selves[i]
+        assert isinstance(neighbours, nn.Linear)
+        assert isinstance(own, nn.Linear)
         vectors = mean @ vectors @ neighbours.weight.T + neighbours.bias + vectors @ own.weight.T
         vectors = (vectors - vectors.mean(dim=0)) / (vectors.var(dim=0, correction=0) + 1e-5).sqrt()
         if i == 0:
@@ -62,7 +65,7 @@ def test_later_items_come_in_as_zero_and_are_known_by_their_buyers(
     assert encoder.knows_items(later).all()
     new = items[early.bought.shape[1] :]
     assert torch.isfinite(new).all()
-    assert len(new.unique(dim=0)) == len(new)
+    assert len({tuple(row) for row in new.tolist()}) == len(new)
 
 
 def test_a_grown_encoder_still_gives_the_old_coordinates(early: History, later: History) -> None:

@@ -1,0 +1,239 @@
+"""Random versioned embeddings with their native histories, and the rule's oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from feast import Entity, FeatureStore, FileSource, RepoConfig
+from feast.data_source import DataSource
+from feast.repo_config import RegistryConfig
+from feast.value_type import ValueType
+
+from feast_bc.catalog.versions import EmbeddingVersion
+from feast_bc.rule import Activation
+from feast_bc.transforms import AffineTransform, BackwardTransform
+from feast_bc.transforms.artifact import TransformRef, digest, dumps
+from feast_bc.views.serving import Serving
+from feast_bc.views.versioned_embedding import VersionedEmbedding
+
+T0 = datetime(2026, 1, 1, tzinfo=timezone.utc)
+USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
+
+
+def at(hours: float) -> datetime:
+    """The instant `hours` after the tests' epoch."""
+    return T0 + timedelta(hours=hours)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A native row: version k's vector of an entity, computed at an hour."""
+
+    version: int
+    entity: int
+    hour: float
+    vector: tuple[float, ...] | None
+
+
+@dataclass
+class Family:
+    """A versioned embedding before it is published.
+
+    Attributes:
+        dims: D_0, D_1, ...
+        rows: native rows of all versions.
+        active: per version k >= 1 its (from, until) hours.
+        transforms: B_1, B_2, ...
+        ttl_hours: the views' TTL.
+        serving, push: as on `VersionedEmbedding`.
+    """
+
+    dims: Sequence[int]
+    rows: Sequence[Row]
+    active: dict[int, Sequence[tuple[float, float | None]]] = field(default_factory=dict)
+    transforms: Sequence[BackwardTransform] = ()
+    ttl_hours: float | None = None
+    name: str = "user_embedding"
+    serving: Serving = "materialized"
+    push: bool = False
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.transforms = self.transforms or [
+            AffineTransform(
+                rng.normal(size=(self.dims[k - 1], self.dims[k])),
+                rng.normal(size=self.dims[k - 1]),
+                from_version=k,
+                to_version=k - 1,
+            )
+            for k in range(1, len(self.dims))
+        ]
+
+    def write(self, folder: Path) -> VersionedEmbedding:
+        """Write native vectors and transformations under `folder`; return the embedding."""
+        versions = []
+        for k, dim in enumerate(self.dims):
+            path = folder / f"v{k}.parquet"
+            rows = [row for row in self.rows if row.version == k]
+            pq.write_table(native_table(rows), path)
+            link = None
+            if k:
+                data = dumps(self.transforms[k - 1])
+                file = folder / f"b{k}.safetensors"
+                file.write_bytes(data)
+                link = TransformRef(str(file), digest(data), k, k - 1, dim, self.dims[k - 1])
+            versions.append(
+                EmbeddingVersion(
+                    version=k,
+                    dim=dim,
+                    source=FileSource(
+                        name=f"{self.name}_v{k}_vectors",
+                        path=str(path),
+                        timestamp_field="event_timestamp",
+                    ),
+                    transform=link,
+                    activations=tuple(
+                        Activation(at(start), None if end is None else at(end))
+                        for start, end in self.active.get(k, ())
+                    ),
+                )
+            )
+        ttl = None if self.ttl_hours is None else timedelta(hours=self.ttl_hours)
+        return VersionedEmbedding(
+            self.name,
+            versions=versions,
+            entities=[USER],
+            ttl=ttl,
+            serving=self.serving,
+            push=self.push,
+        )
+
+    def write_over(
+        self, folder: Path, source: Callable[[EmbeddingVersion], DataSource]
+    ) -> VersionedEmbedding:
+        """As `write`, with another kind of batch source per version."""
+        versions = self.write(folder).versions
+        return VersionedEmbedding(
+            self.name,
+            versions=[replace(member, source=source(member)) for member in versions],
+            entities=[USER],
+        )
+
+    def value(self, version: int, entity: int, hour: float) -> np.ndarray | None:
+        """The oracle: the design's one sentence, word by word, one value at a time."""
+        for k, newest in self._counting(version, entity, hour):
+            expired = self.ttl_hours is not None and newest.hour < hour - self.ttl_hours
+            if expired or newest.vector is None:
+                continue
+            vector = np.array([newest.vector], np.float32)
+            for step in reversed(self.transforms[version:k]):
+                vector = step.apply(vector)
+            value: np.ndarray = vector[0]
+            return value
+        return None
+
+    def dated_by(self, version: int, entity: int, hour: float) -> Row | None:
+        """The row whose instant is the value's timestamp; for a null the newest that counts."""
+        rows = [row for _, row in self._counting(version, entity, hour)]
+        for row in rows:
+            expired = self.ttl_hours is not None and row.hour < hour - self.ttl_hours
+            if not expired and row.vector is not None:
+                return row
+        return max(rows, key=lambda row: row.hour, default=None)
+
+    def _counting(self, version: int, entity: int, hour: float) -> list[tuple[int, Row]]:
+        """The newest row of each version that counts, newest version first."""
+        found = []
+        for k in reversed(range(version, len(self.dims))):
+            active = k == version or any(
+                start <= hour and (end is None or hour < end)
+                for start, end in self.active.get(k, ())
+            )
+            past = [r for r in self.rows if (r.version, r.entity) == (k, entity) and r.hour <= hour]
+            if active and past:
+                found.append((k, max(past, key=lambda row: row.hour)))
+        return found
+
+
+EXAMPLE = Family(
+    dims=[2, 3],
+    rows=[
+        Row(0, 1, 1, (1, 2)),
+        Row(0, 2, 1, (3, 4)),
+        Row(1, 1, 4, (1, 2, 3)),
+        Row(1, 3, 4, (4, 5, 6)),
+    ],
+    active={1: [(5, None)]},
+)
+"""Version 1 takes over at hour 5, for users 1 and 3; user 2 only has version 0."""
+
+
+def native_table(rows: Sequence[Row]) -> pa.Table:
+    """Native rows as a publisher stores them."""
+    return pa.table(
+        {
+            "user_id": pa.array([row.entity for row in rows], pa.int64()),
+            "event_timestamp": pa.array([at(row.hour) for row in rows], pa.timestamp("us", "UTC")),
+            "embedding": pa.array(
+                [None if row.vector is None else list(row.vector) for row in rows],
+                pa.list_(pa.float32()),
+            ),
+        }
+    )
+
+
+def make_store(
+    folder: Path,
+    *,
+    offline: str = "duckdb",
+    online: dict[str, object] | None = None,
+    registry: RegistryConfig | None = None,
+    provider: str = "feast_bc.BackwardCompatibleProvider",
+    materialization: Mapping[str, object] | None = None,
+) -> FeatureStore:
+    """A feature store under `folder`."""
+    return FeatureStore(
+        config=RepoConfig(
+            project="test",
+            provider=provider,
+            registry=registry or RegistryConfig(path=str(folder / "registry.db")),
+            offline_store={"type": offline},
+            online_store=online or {"type": "sqlite", "path": str(folder / "online.db")},
+            entity_key_serialization_version=3,
+            materialization=materialization or {},
+            repo_path=folder,
+        )
+    )
+
+
+def online(store: FeatureStore, view: str, entities: Sequence[int]) -> list[np.ndarray | None]:
+    """What the online store answers for a version view."""
+    response = store.get_online_features(
+        features=[f"{view}:embedding"], entity_rows=[{"user_id": e} for e in entities]
+    ).to_dict()
+    return [None if v is None else np.array(v, np.float32) for v in response["embedding"]]
+
+
+def offline(
+    store: FeatureStore, view: str, entities: Sequence[int], hours: Sequence[float]
+) -> list[np.ndarray | None]:
+    """What the offline store answers for a version view."""
+    frame = pd.DataFrame({"user_id": list(entities), "event_timestamp": [at(h) for h in hours]})
+    table = store.get_historical_features(frame, features=[f"{view}:embedding"]).to_arrow()
+    assert table["user_id"].to_pylist() == list(entities)
+    return [None if v is None else np.array(v, np.float32) for v in table["embedding"].to_pylist()]
+
+
+def same(found: Sequence[np.ndarray | None], expected: Sequence[np.ndarray | None]) -> None:
+    """Assert equality to float tolerance, null for null."""
+    assert [f is None for f in found] == [e is None for e in expected], (found, expected)
+    for one, other in zip(found, expected, strict=True):
+        if one is not None and other is not None:
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,28 @@
+"""Materializations in the middle of which something happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow as pa
+import pytest
+
+from feast_bc.online.writer import OnlineWriter, ViewValues
+
+
+def before_batch(
+    monkeypatch: pytest.MonkeyPatch,
+    writer: type[OnlineWriter],
+    number: int,
+    action: Callable[[], object],
+) -> None:
+    """Do something before the batch of that number is written, once."""
+    original, seen = writer.write, []
+
+    def write(self: OnlineWriter, keys: pa.Table, values: list[ViewValues]) -> None:
+        seen.append(keys)
+        if len(seen) == number:
+            action()
+        original(self, keys, values)
+
+    monkeypatch.setattr(writer, "write", write)

@@ -1,0 +1,35 @@
+"""Transformations of version k to version k - 1, with random weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from feast_bc.transforms import AffineTransform, MLPTransform, TruncationTransform
+
+
+def affine(
+    k: int, from_dim: int, to_dim: int, *, bias: bool = True, seed: int = 0
+) -> AffineTransform:
+    rng = np.random.default_rng(seed)
+    return AffineTransform(
+        rng.normal(size=(to_dim, from_dim)) / from_dim**0.5,
+        rng.normal(size=to_dim) if bias else None,
+        from_version=k,
+        to_version=k - 1,
+    )
+
+
+def mlp(k: int, from_dim: int, to_dim: int, *, hidden: int = 5, seed: int = 0) -> MLPTransform:
+    rng = np.random.default_rng(seed)
+    return MLPTransform(
+        [
+            (rng.normal(size=(hidden, from_dim)) / from_dim**0.5, rng.normal(size=hidden)),
+            (rng.normal(size=(to_dim, hidden)) / hidden**0.5, rng.normal(size=to_dim)),
+        ],
+        from_version=k,
+        to_version=k - 1,
+    )
+
+
+def truncation(k: int, from_dim: int, to_dim: int) -> TruncationTransform:
+    return TruncationTransform(from_version=k, to_version=k - 1, from_dim=from_dim, to_dim=to_dim)

@@ -1,0 +1,56 @@
+"""Whole online stores, as they stand on disk or in memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import redis
+from feast.infra.online_stores.helpers import _mmh3
+
+
+def redis_client(address: str) -> redis.Redis:
+    """A client of `host:port`, or of `host:port,db=number`."""
+    server, _, database = address.partition(",db=")
+    host, port = server.split(":")
+    return redis.Redis(host=host, port=int(port), db=int(database or 0))
+
+
+def redis_dump(address: str) -> dict[bytes, tuple[dict[bytes, bytes], int]]:
+    """Every key with its fields and its time to live in seconds (-1: none)."""
+    with redis_client(address) as client:
+        return {key: (client.hgetall(key), client.ttl(key)) for key in client.scan_iter()}
+
+
+def values_in_redis(
+    dump: dict[bytes, tuple[dict[bytes, bytes], int]], embedding: str = "user_embedding"
+) -> dict[bytes, tuple[dict[bytes, bytes], int]]:
+    """A dump without what stock Feast does not store: states and records."""
+    states = {f"_ts:{embedding}_state".encode(), _mmh3(f"{embedding}_state:state")}
+    return {
+        key: ({name: value for name, value in fields.items() if name not in states}, ttl)
+        for key, (fields, ttl) in dump.items()
+        if b"feast_bc_stored_view" not in key
+    }
+
+
+def values_in_sqlite(dump: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """A dump without what stock Feast does not store: states and records."""
+    ours = ("_embedding_state", "_embedding_written")
+    return {name: rows for name, rows in dump.items() if not any(text in name for text in ours)}
+
+
+def sqlite_dump(path: Path) -> dict[str, list[Any]]:
+    """Every table and index with its definition, and every table's rows."""
+    connection = sqlite3.connect(path)
+    try:
+        schema = connection.execute("SELECT name, type, sql FROM sqlite_master").fetchall()
+        dump: dict[str, list[Any]] = {name: [sql] for name, _, sql in schema}
+        for name, kind, _ in schema:
+            if kind == "table":
+                rows = connection.execute(f'SELECT * FROM "{name}" ORDER BY 1, 2').fetchall()  # noqa: S608
+                dump[name] += rows
+        return dump
+    finally:
+        connection.close()

@@ -1,0 +1,66 @@
+"""An embedding team at work with `feast-bc`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from click.testing import CliRunner, Result
+
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.cli.commands import main
+from feast_bc.transforms.artifact import save_artifact
+from feast_bc.transforms.holdout import Holdout
+from tests.support.links import affine
+
+DIMS = [3, 4, 5]
+LINKS = {k: affine(k, DIMS[k], DIMS[k - 1], seed=k) for k in (1, 2)}
+
+
+class Team:
+    """Vectors and artifacts of three versions in a folder, a catalog, and the command."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.catalog = EmbeddingCatalog(folder / "catalog")
+        rng = np.random.default_rng(0)
+        vectors = rng.normal(size=(200, DIMS[2])).astype(np.float32)
+        self.write(2, vectors)
+        for k in (2, 1):
+            vectors = LINKS[k].apply(vectors)
+            vectors += 0.05 * rng.normal(size=vectors.shape).astype(np.float32)
+            self.write(k - 1, vectors)
+            save_artifact(LINKS[k], folder / f"b{k}", holdout=Holdout(0.2), metrics={"loss": 0.25})
+
+    def write(self, version: int, vectors: np.ndarray, **columns: object) -> None:
+        content = {
+            "user_id": range(len(vectors)),
+            "event_timestamp": pd.Timestamp("2026-01-01", tz="UTC"),
+            "embedding": list(vectors),
+        }
+        pd.DataFrame({**content, **columns}).to_parquet(self.folder / f"v{version}.parquet")
+
+    def run(self, *arguments: str, **environment: str) -> Result:
+        return CliRunner().invoke(
+            main, arguments, env={"FEAST_BC_CATALOG": self.catalog.root, **environment}
+        )
+
+    def json(self, *arguments: str) -> tuple[Any, int]:
+        """The JSON on stdout, and the exit code."""
+        result = self.run(*arguments, "--json")
+        return json.loads(result.stdout), result.exit_code
+
+    def publish(self, version: int, *arguments: str) -> Result:
+        options = ["--vectors", str(self.folder / f"v{version}.parquet")]
+        if version:
+            options += ["--transform", str(self.folder / f"b{version}")]
+        else:
+            options += ["--join-key", "user_id"]
+        return self.run("publish", "users", str(version), *options, *arguments)
+
+    def publish_all(self) -> None:
+        for version in range(3):
+            assert self.publish(version).exit_code == 0
