@@ -314,7 +314,10 @@ def verify(embedding: str | None) -> None:
     checks = _catalog().verify(embedding)
     damaged = [check for check in checks if not check.ok]
     output.result(
-        {"ok": not damaged, "checks": [vars(check) for check in checks]},
+        {
+            "ok": not damaged,
+            "checks": [{"subject": c.subject, "problem": c.problem} for c in checks],
+        },
         *(f"{'ok  ' if check.ok else 'BAD '} {check.subject}" for check in checks),
         *(f"\n{check.subject}: {check.problem}" for check in damaged),
         f"{len(checks)} checks, {len(damaged)} problem(s).",

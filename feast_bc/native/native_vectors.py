@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 from feast.data_source import DataSource
 from feast.repo_config import RepoConfig
 
+from feast_bc.columns.align import newest_rows
 from feast_bc.columns.arrays import Matrix
+from feast_bc.columns.timestamps import to_instants
 from feast_bc.columns.vectors import check_vector_type, to_matrix
 from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.native.batches import SourceBatches
@@ -128,10 +130,9 @@ def read_native_vectors(
         )
     index = pa.concat_tables(held)
     _check_unique(index, [*join_keys, *stamps], of)
-    # "last" needs the order of the rows, so one thread.
-    by_time = index.sort_by([(role, "ascending") for role in stamps])
-    latest = by_time.group_by(list(join_keys), use_threads=False).aggregate([(ROW, "last")])
-    latest = latest.rename_columns([c.replace(f"{ROW}_last", ROW) for c in latest.column_names])
+    instants = [to_instants(index[role]) for role in stamps]
+    rows_of = pa.array(newest_rows(index.select(join_keys), *instants))
+    latest = index.select([*join_keys, ROW]).take(rows_of)
     return NativeVectors(dim, rows, tuple(join_keys), latest, batches, feature, of)
 
 

@@ -206,6 +206,19 @@ def test_late_rows(store: FeatureStore, tmp_path: Path) -> None:
     check(store, late, 6)
 
 
+def test_a_late_winner_shows_when_another_row_arrives(store: FeatureStore, tmp_path: Path) -> None:
+    """An incremental run sees the late row no later than a row of a version that it beats."""
+    family = replace(
+        FAMILY, rows=[Row(0, 1, 1, (1, 1)), Row(0, 2, 1, (2, 2)), Row(1, 2, 2, (3, 3, 3))]
+    )
+    applied(store, family, tmp_path)
+    store.materialize(at(-1), at(5))
+    late = with_rows(family, [Row(1, 1, 3, (7, 7, 7)), Row(0, 1, 6, (9, 9))])
+    late.write(tmp_path)
+    store.materialize_incremental(at(7))
+    check(store, late, 7, [0])
+
+
 def test_a_late_push(store: FeatureStore, tmp_path: Path) -> None:
     """Older than the cut-over and than the last run, but newer than the row it replaces."""
     applied(store, replace(FAMILY, active={1: [(4, None)]}), tmp_path)
