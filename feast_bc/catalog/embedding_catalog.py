@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from feast_bc.catalog.event_log import EventLog, State, fold
 from feast_bc.catalog.files import CatalogFiles
 from feast_bc.catalog.link import check_link
 from feast_bc.catalog.manifest import Manifest, StoredTransform, check_name, version_path
-from feast_bc.catalog.published_version import PublishedVersion, pick
+from feast_bc.catalog.published_version import PublishedVersion, pick, with_history
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.errors import (
     CatalogError,
@@ -89,7 +88,7 @@ class EmbeddingCatalog:
 
     def published(self, embedding: str) -> list[PublishedVersion]:
         """As `versions`, with everything that is known about each."""
-        return _with_history(self._known(embedding), EventLog(self._files, embedding).read())
+        return with_history(self._known(embedding), EventLog(self._files, embedding).read())
 
     def version(self, embedding: str, version: int) -> PublishedVersion:
         """One published version. Raises UnknownVersionError where there is none."""
@@ -164,7 +163,7 @@ class EmbeddingCatalog:
         check_name(embedding)
         if known is None:
             shelf = self._shelf(embedding)
-            known = _with_history(shelf, EventLog(self._files, embedding).read() if shelf else [])
+            known = with_history(shelf, EventLog(self._files, embedding).read() if shelf else [])
         older = [published.manifest for published in known]
         check_link(embedding, version, dim, join_keys, transform, older)
         data = b"" if transform is None else dumps(transform)
@@ -303,7 +302,7 @@ class EmbeddingCatalog:
         shelf = self._known(embedding)
         pick(shelf, version)
         events, changed = EventLog(self._files, embedding).append(make)
-        return CatalogChange(_with_history(shelf, events)[version], changed)
+        return CatalogChange(with_history(shelf, events)[version], changed)
 
     def _released(self, embedding: str) -> int:
         """The version that a rollback ends if it names none."""
@@ -374,21 +373,6 @@ def _same(mine: Manifest, theirs: PublishedVersion) -> PublishedVersion:
             f"transformation {mine.version + 1} -> {mine.version}."
         )
     return theirs
-
-
-def _with_history(
-    shelf: Sequence[PublishedVersion], events: Sequence[Event]
-) -> list[PublishedVersion]:
-    state = fold(events)
-    return [
-        replace(
-            published,
-            activations=state.activations.get(published.version, ()),
-            retired=published.version in state.retired,
-            events=tuple(e for e in events if e.version == published.version),
-        )
-        for published in shelf
-    ]
 
 
 def _now() -> datetime:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from feast_bc.catalog.event import Event
+from feast_bc.catalog.event_log import fold
 from feast_bc.catalog.manifest import Manifest
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.errors import UnknownVersionError
@@ -81,3 +82,27 @@ def pick(published: Sequence[PublishedVersion], version: int) -> PublishedVersio
             f"{', '.join(str(p.version) for p in published)}."
         )
     return published[version]
+
+
+def with_history(
+    shelf: Sequence[PublishedVersion], events: Sequence[Event]
+) -> list[PublishedVersion]:
+    """An embedding's versions, each with its part of the history.
+
+    Args:
+        shelf: all versions, 0 first, without it.
+        events: the whole history, oldest first.
+
+    Raises:
+        CatalogError: an event cannot follow the ones before it.
+    """
+    state = fold(events)
+    return [
+        replace(
+            published,
+            activations=state.activations.get(published.version, ()),
+            retired=published.version in state.retired,
+            events=tuple(e for e in events if e.version == published.version),
+        )
+        for published in shelf
+    ]
