@@ -14,6 +14,13 @@ def is_parquet(source: DataSource) -> bool:
     )
 
 
+def is_parquet_to_duckdb(source: DataSource) -> bool:
+    """Whether Feast's DuckDB store reads a source as parquet: without a format, by its suffix."""
+    return is_parquet(source) and (
+        source.file_format is not None or source.path.endswith(".parquet")
+    )
+
+
 def column_in(source: DataSource, name: str) -> str:
     """What a source itself calls the column that has a name after its field mapping."""
     columns = (column for column, mapped in source.field_mapping.items() if mapped == name)

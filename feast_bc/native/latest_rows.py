@@ -20,7 +20,7 @@ from feast_bc.columns.instants import to_micros
 from feast_bc.columns.timestamps import to_instants
 from feast_bc.errors import InvalidVectorsError
 from feast_bc.feast_internals import DUCKDB, is_a
-from feast_bc.native.batch_source import is_parquet
+from feast_bc.native.batch_source import is_parquet_to_duckdb
 from feast_bc.native.batches import SourceBatches
 
 VECTOR = "__feast_bc_vector"
@@ -192,7 +192,7 @@ def latest_rows(
 
 def _streams(store: OfflineStore, source: DataSource, config: RepoConfig) -> bool:
     """Whether reading the parquet file ourselves gives what the store would: DuckDB, one file."""
-    if not is_a(store, DUCKDB) or not is_parquet(source):
+    if not is_a(store, DUCKDB) or not is_parquet_to_duckdb(source):
         return False
     path = Path(source.path)
     return (

@@ -20,7 +20,7 @@ from feast.infra.offline_stores.file_source import FileSource
 from feast_bc.columns.arrays import Matrix, RowNumbers
 from feast_bc.columns.vectors import to_matrix
 from feast_bc.errors import ProviderError
-from feast_bc.native.batch_source import column_in, is_parquet
+from feast_bc.native.batch_source import column_in, is_parquet_to_duckdb
 from feast_bc.native.joined_rows import NO_ROW
 from feast_bc.native.parquet_nulls import may_hold_nulls
 
@@ -180,7 +180,7 @@ def files(connection: duckdb.DuckDBPyConnection, source: DataSource) -> list[str
 
     Empty for a source of another kind, and for one on remote storage.
     """
-    if not is_parquet(source) or "://" in source.path:
+    if not is_parquet_to_duckdb(source) or "://" in source.path:
         return []
     found = connection.execute("SELECT file FROM glob($path)", {"path": source.path}).fetchall()
     return [file for (file,) in found]

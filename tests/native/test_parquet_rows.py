@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from feast import FeatureView, Field, FileSource
+from feast.data_format import ParquetFormat
 from feast.types import Array, Float32, Int64
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -176,3 +177,9 @@ def test_only_local_parquet_files(connection: duckdb.DuckDBPyConnection, tmp_pat
     assert files(connection, FileSource(path="s3://bucket/native.parquet")) == []
     assert files(connection, FileSource(path=str(tmp_path / "absent.parquet"))) == []
     assert files(connection, FileSource(path=str(tmp_path))) == []
+    # Feast's DuckDB store refuses a file that has neither a format nor the suffix.
+    unnamed = tmp_path / "unnamed"
+    unnamed.write_bytes(Path(local.path).read_bytes())
+    assert files(connection, FileSource(path=str(unnamed))) == []
+    named = FileSource(path=str(unnamed), file_format=ParquetFormat())
+    assert files(connection, named) == [str(unnamed)]
