@@ -17,6 +17,7 @@ from feast.repo_config import RepoConfig
 
 REDIS, SQLITE, REMOTE = "RedisOnlineStore", "SqliteOnlineStore", "RemoteOnlineStore"
 DASK, DUCKDB = "DaskOfflineStore", "DuckDBOfflineStore"
+SPARK_ENGINE, SPARK_SOURCE = "SparkComputeEngine", "SparkSource"
 
 
 def is_a(store: object, name: str) -> bool:
@@ -166,3 +167,8 @@ def sqlite_timestamp(instant: Any) -> int:
 
     seconds: int = adapt_datetime_epoch(instant)
     return seconds
+
+
+def spark_session(engine: Any, view: FeatureView) -> Any:
+    """The session in which a Spark engine materializes a view."""
+    return engine._get_feature_view_spark_session(view)

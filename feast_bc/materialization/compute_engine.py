@@ -22,10 +22,11 @@ from tqdm import tqdm
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.entity_keys import key_types
-from feast_bc.materialization.family import FamilyMaterialization, Progress
+from feast_bc.feast_internals import SPARK_ENGINE, SPARK_SOURCE, is_a, spark_session
+from feast_bc.materialization.bucket import Bucket
+from feast_bc.materialization.family import Engine, FamilyMaterialization, LocalEngine
+from feast_bc.materialization.work import Progress
 from feast_bc.native.latest_rows import LatestRows, latest_rows
-from feast_bc.online.request import STATES, Column, Request
-from feast_bc.online.stores import reader_for_table, writer_for
 from feast_bc.online.written_views import WrittenViews
 from feast_bc.views.stored_views import version_source
 
@@ -111,34 +112,13 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
 
     def _materialize_family(self, tasks: Sequence[MaterializationTask]) -> Mapping[str, Exception]:
         first = tasks[0]
-        join_keys = list(key_types(first.feature_view))
-
-        def read(member: EmbeddingVersion, end: datetime) -> LatestRows:
-            return latest_rows(
-                self.offline_store,
-                self.repo_config,
-                member.source,
-                feature=member.feature,
-                join_keys=join_keys,
-                end=end,
-            )
-
         tasks = [task for task in tasks if task.feature_view.online]
         if not tasks:
             return {}
-        view, store, config = tasks[0].feature_view, self.online_store, self.repo_config
-
-        def read_states(keys: pa.Table) -> Column:
-            (states,) = reader_for_table(store, config, view, keys).read(Request((STATES,)))
-            return states
-
         run = FamilyMaterialization(
             tasks,
-            read=read,
-            read_states=read_states,
-            writer=writer_for(store, config),
-            records=WrittenViews(store, config, view),
-            write_batch_size=config.materialization_config.online_write_batch_size,
+            engine=self._engine(tasks[0].feature_view),
+            records=WrittenViews(self.online_store, self.repo_config, tasks[0].feature_view),
         )
         bars: list[tqdm[Any]] = []
 
@@ -157,6 +137,30 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
         finally:
             for bar in bars:
                 bar.close()
+
+    def _engine(self, view: FeatureView) -> Engine:
+        """Spark, if it is configured and can read all versions itself; or else this process."""
+        if is_a(self.inner, SPARK_ENGINE) and all(
+            is_a(member.source, SPARK_SOURCE) for member in view.batch_source.members
+        ):
+            from feast_bc.materialization.spark import SparkEngine
+
+            session = spark_session(self.inner, view)
+            return SparkEngine(session, self.online_store, self.repo_config)
+
+        def read(member: EmbeddingVersion, end: datetime) -> LatestRows:
+            return latest_rows(
+                self.offline_store,
+                self.repo_config,
+                member.source,
+                feature=member.feature,
+                join_keys=list(key_types(view)),
+                end=end,
+            )
+
+        return LocalEngine(
+            read, lambda work: Bucket.of_store(work, self.online_store, self.repo_config)
+        )
 
 
 def _family(task: MaterializationTask) -> tuple[object, ...] | None:

@@ -22,6 +22,7 @@ class StoreAccess:
     Attributes:
         reader: reads stored bytes. One of its own is given serialized keys instead of protos.
         writer: makes the writer for a store and its configuration.
+        one_process: whether writers in several processes get into each other's way.
         missing: what the store answers for an entity without a row, given the feature's name.
         read_views, read_views_async: Feast's `_read_features_per_fv` where some of the views are
             served on read.
@@ -29,6 +30,7 @@ class StoreAccess:
 
     reader: type[StoreReader] = StoreReader
     writer: Callable[[OnlineStore, RepoConfig], OnlineWriter] = FeastWriter
+    one_process: bool = False
     missing: Callable[[str], Answer] = no_answer
     read_views: Callable[..., None] = read_views_one_by_one
     read_views_async: Callable[..., Awaitable[Any]] = read_views_one_by_one_async

@@ -94,7 +94,7 @@ def test_an_apply_that_changes_nothing_writes_nothing_anew(
     push(store, pushed, hour=6)
     apply(store, FAMILY, tmp_path)
     batches = []
-    with patch("feast_bc.materialization.family.FamilyMaterialization._write") as write:
+    with patch("feast_bc.materialization.bucket.Bucket._write") as write:
         write.side_effect = lambda *batch: batches.append(batch)
         store.materialize_incremental(at(8))
     assert not batches

@@ -15,4 +15,4 @@ def _writer(store: OnlineStore, config: RepoConfig) -> OnlineWriter:
     return writer
 
 
-ACCESS = StoreAccess(reader=SqliteReader, writer=_writer)
+ACCESS = StoreAccess(reader=SqliteReader, writer=_writer, one_process=True)

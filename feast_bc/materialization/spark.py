@@ -1,0 +1,209 @@
+"""Materialization on Spark: its workers decide, transform and write; the driver sees counts.
+
+First keys, instants and validity tell which rows' vectors are needed. Then these rows travel, and
+all rows of an entity meet in one bucket, which one worker writes. Versions of which no vector is
+needed are not read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from feast import FeatureView
+from feast.infra.online_stores.online_store import OnlineStore
+from feast.repo_config import RepoConfig
+from feast.value_type import ValueType
+from pyspark.sql import functions as f
+from pyspark.sql.types import TimestampNTZType
+
+from feast_bc.catalog.versions import EmbeddingVersion
+from feast_bc.columns.entity_keys import key_types
+from feast_bc.errors import MaterializationError
+from feast_bc.materialization.shipped_work import (
+    CREATED,
+    ENTITY_ONLY,
+    HAS_VECTOR,
+    INSTANT,
+    NEEDED,
+    VECTOR,
+    VERSION,
+    ShippedWork,
+    decide,
+    reported,
+    write,
+)
+from feast_bc.materialization.work import StartProgress, Work
+from feast_bc.native.batch_source import column_in
+from feast_bc.online.stores import access
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+# Bounds the memory of a worker: so many vectors are held at once.
+_ROWS_PER_BUCKET = 50_000
+
+_KEY_TYPES = {
+    ValueType.INT32: "int",
+    ValueType.INT64: "bigint",
+    ValueType.STRING: "string",
+    ValueType.BYTES: "binary",
+}
+
+
+class SparkEngine:
+    """Writes a family's views from Spark's workers.
+
+    Args:
+        session: the Spark session.
+        store: the online store.
+        config: the feature repo's configuration.
+    """
+
+    def __init__(self, session: SparkSession, store: OnlineStore, config: RepoConfig) -> None:
+        self._session = session
+        self._store = store
+        self._config = config
+
+    def write(self, work: Work, start_progress: StartProgress) -> None:
+        natives = {}
+        for member, users in work.members().items():
+            try:
+                natives[member] = self._native(member, work.newest)
+            except Exception as error:  # Spark raises whatever its reader raises
+                work.fail(users, error)
+        if not work.alive():
+            return
+        try:
+            self._write(work, natives, start_progress)
+        except Exception as error:  # Spark raises whatever its workers raise
+            names = [target.name for target in work.alive()]
+            found = MaterializationError(
+                f"Spark did not finish: {type(error).__name__}: {_first_line(error)}. Values that "
+                "were written before are valid and stay. Run the same command again; it writes "
+                "what is missing."
+            )
+            found.__cause__ = error
+            work.fail(names, found)
+
+    def _write(
+        self,
+        work: Work,
+        natives: Mapping[EmbeddingVersion, DataFrame],
+        start_progress: StartProgress,
+    ) -> None:
+        shipped = ShippedWork.of(work, self._config)
+        keys = list(key_types(work.newest))
+        decided = self._decided(shipped, work, natives, keys).persist()
+        try:
+            needed = decided.where(f.col(NEEDED)).groupBy(VERSION).count().collect()
+            vectors = {row[VERSION]: row["count"] for row in needed}
+            rows = decided.withColumn(VECTOR, f.lit(None).cast("array<float>"))
+            for member, native in natives.items():
+                if vectors.get(member.version):
+                    rows = rows.unionByName(self._vectors(member, native, decided, keys))
+            buckets = -(-sum(vectors.values()) // _ROWS_PER_BUCKET)
+            count = max(buckets, self._session.sparkContext.defaultParallelism)
+            rows = rows.repartition(count, *map(_column, keys))
+            if access(self._store).one_process:
+                rows = rows.repartition(1)
+            report = rows.mapInArrow(
+                partial(write, shipped), "view string, error string, message string, values long"
+            ).collect()
+        finally:
+            decided.unpersist()
+        total = sum(row["values"] for row in report)
+        start_progress(total)(total)
+        for row in report:
+            if row["view"] is not None:
+                work.errors.setdefault(row["view"], reported(row["error"], row["message"]))
+
+    def _native(self, member: EmbeddingVersion, view: FeatureView) -> DataFrame:
+        """All rows of a version's source: keys as the view types them, instants, the vector."""
+        source = member.source
+        table = self._session.sql(f"SELECT * FROM {source.get_table_query_string()}")  # noqa: S608
+        created = source.created_timestamp_column
+        columns = [
+            _column(column_in(source, key)).cast(_KEY_TYPES.get(type_, "string")).alias(key)
+            for key, type_ in key_types(view).items()
+        ]
+        columns.append(f.lit(member.version).alias(VERSION))
+        columns.append(_micros(table, column_in(source, source.timestamp_field)).alias(INSTANT))
+        at = _micros(table, column_in(source, created)) if created else f.lit(None).cast("bigint")
+        columns.append(at.alias(CREATED))
+        columns.append(_column(column_in(source, member.feature)).alias(VECTOR))
+        return table.select(columns)
+
+    def _decided(
+        self,
+        shipped: ShippedWork,
+        work: Work,
+        natives: Mapping[EmbeddingVersion, DataFrame],
+        keys: list[str],
+    ) -> DataFrame:
+        """The newest row of every version per entity, without its vector, and if it is needed."""
+        found = []
+        for native in natives.values():
+            newest = f.max(f.struct(INSTANT, CREATED, f.col(VECTOR).isNotNull().alias(HAS_VECTOR)))
+            rows = native.where(f.col(INSTANT) <= work.until)
+            latest = rows.groupBy(*map(_column, keys), VERSION).agg(newest.alias("newest"))
+            found.append(latest.select(*map(_column, keys), VERSION, "newest.*"))
+            if work.horizon > work.until:
+                later = native.where(f.col(INSTANT).between(work.until + 1, work.horizon))
+                entity = later.select(*map(_column, keys)).distinct()
+                found.append(
+                    entity.select(
+                        *map(_column, keys),
+                        f.lit(ENTITY_ONLY).alias(VERSION),
+                        f.lit(work.horizon).cast("bigint").alias(INSTANT),
+                        f.lit(None).cast("bigint").alias(CREATED),
+                        f.lit(False).alias(HAS_VECTOR),
+                    )
+                )
+        rows = found[0]
+        for more in found[1:]:
+            rows = rows.unionByName(more)
+        fields = [f"{_name(each.name)} {each.dataType.simpleString()}" for each in rows.schema]
+        return rows.repartition(*map(_column, keys)).mapInArrow(
+            partial(decide, shipped), ", ".join([*fields, f"{NEEDED} boolean"])
+        )
+
+    def _vectors(
+        self, member: EmbeddingVersion, native: DataFrame, decided: DataFrame, keys: list[str]
+    ) -> DataFrame:
+        """The rows of a version that are needed, with their vectors."""
+        needed = decided.where((f.col(VERSION) == member.version) & f.col(NEEDED))
+        wanted = needed.select(*map(_column, keys), INSTANT)
+        return native.join(wanted, [*keys, INSTANT], "left_semi").select(
+            *map(_column, keys),
+            VERSION,
+            INSTANT,
+            CREATED,
+            f.lit(True).alias(HAS_VECTOR),
+            f.lit(None).cast("boolean").alias(NEEDED),
+            f.col(VECTOR).cast("array<float>").alias(VECTOR),
+        )
+
+
+def _micros(table: DataFrame, column: str) -> Column:
+    """A timestamp in microseconds; one without a zone is UTC."""
+    if isinstance(table.schema[column].dataType, TimestampNTZType):
+        return f.expr(f"timestampdiff(MICROSECOND, TIMESTAMP_NTZ'1970-01-01', {_name(column)})")
+    return f.unix_micros(_column(column).cast("timestamp"))
+
+
+def _column(name: str) -> Column:
+    """A column by its whole name, whatever characters are in it."""
+    return f.col(_name(name))
+
+
+def _name(column: str) -> str:
+    return "`" + column.replace("`", "``") + "`"
+
+
+def _first_line(error: Exception) -> str:
+    """What a Spark error says, without the stacks of Java and Python."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith(("at ", "...", "File "))]
+    return told[-1] if told else repr(error)

@@ -1,0 +1,92 @@
+"""What one run over a versioned embedding has to write; whoever does it fills in what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from feast import FeatureView
+
+from feast_bc.catalog.versions import EmbeddingVersion
+from feast_bc.errors import FeastBCError
+from feast_bc.materialization.target import Target, content, reused_number
+from feast_bc.views.source import BackwardCompatibleSource
+from feast_bc.views.stored_views import state_view
+
+Progress = Callable[[int], object]
+"""Called with the number of values that were written."""
+
+StartProgress = Callable[[int], Progress]
+"""Called with the number of values to write, before the first is."""
+
+
+class Work:
+    """The stored views to write, from which versions, up to which instant.
+
+    Args:
+        newest: a view of the family whose plan knows all versions.
+        targets: the stored views.
+        until: the end of the window, in microseconds.
+        horizon: up to which instant an earlier run may have written; not before `until`.
+    """
+
+    def __init__(
+        self,
+        newest: FeatureView,
+        targets: Sequence[Target],
+        until: int,
+        horizon: int | None = None,
+    ) -> None:
+        self.newest = newest
+        self.targets = list(targets)
+        self.until = until
+        self.horizon = until if horizon is None else horizon
+        self.errors: dict[str, Exception] = {}
+        """Per failed target its first error."""
+
+    @property
+    def family(self) -> BackwardCompatibleSource:
+        source: BackwardCompatibleSource = self.newest.batch_source
+        return source
+
+    @property
+    def state_view(self) -> FeatureView:
+        """The view that holds the states of the family's entities."""
+        return state_view(self.newest)
+
+    def alive(self) -> list[Target]:
+        """The targets that have not failed."""
+        return [target for target in self.targets if target.name not in self.errors]
+
+    def fail(self, names: Sequence[str], error: Exception) -> None:
+        """Note an error of some targets; one of feast-bc then names them."""
+        if isinstance(error, FeastBCError):
+            error = type(error)(f"{', '.join(names)}: {error}")
+        for name in names:
+            self.errors.setdefault(name, error)
+
+    def members(self) -> Mapping[EmbeddingVersion, Sequence[str]]:
+        """The versions to read, newest first, each with the targets that read it.
+
+        A target that means another version by the same number fails.
+        """
+        users: dict[int, list[str]] = {}
+        members: dict[int, EmbeddingVersion] = {}
+        for target in self.alive():
+            for member in target.members(self.until):
+                known = members.setdefault(member.version, content(member))
+                if known.digest == member.digest:
+                    users.setdefault(member.version, []).append(target.name)
+                else:
+                    self.fail([target.name], reused_number(self.family.embedding, member.version))
+        return {members[version]: users[version] for version in sorted(members, reverse=True)}
+
+    def news_since(self, version: int) -> int | None:
+        """From when on rows of a version are news for any of the targets that read it."""
+        since: int = np.iinfo(np.int64).max
+        for target in self.alive():
+            if any(member.version == version for member in target.members(self.until)):
+                if target.since is None:
+                    return None
+                since = min(since, target.since)
+        return since
