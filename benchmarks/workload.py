@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource
+from feast.data_source import DataSource
 from feast.types import Array, Float32, Int64
 from feast.value_type import ValueType
 
@@ -42,12 +43,14 @@ class Workload:
     Attributes:
         folder: where the files go.
         entities, versions, dim: the sizes. Entity ids are 0, 1, ..., entities - 1.
+        shuffled: whether each version has its rows in an order of its own.
     """
 
     folder: Path
     entities: int
     versions: int
     dim: int
+    shuffled: bool = False
 
     @property
     def after(self) -> datetime:
@@ -70,8 +73,15 @@ class Workload:
         steps = [self.backward(k) for k in range(newest, view, -1)]
         return compose(steps) if steps else None
 
-    def embedding(self, **options: Any) -> VersionedEmbedding:
-        """Write native vectors and transformations; return the embedding over them."""
+    def embedding(
+        self, source: Callable[[str, Path], DataSource] | None = None, **options: Any
+    ) -> VersionedEmbedding:
+        """Write native vectors and transformations; return the embedding over them.
+
+        Args:
+            source: makes the batch source of a name and a parquet file; a FileSource by default.
+            options: of `VersionedEmbedding`.
+        """
         members = []
         for k in range(self.versions):
             path = self.folder / f"native_v{k}.parquet"
@@ -86,7 +96,7 @@ class Workload:
                 EmbeddingVersion(
                     version=k,
                     dim=self.dim,
-                    source=_source(f"native_v{k}", path),
+                    source=(source or _source)(f"native_v{k}", path),
                     transform=link,
                     activations=(Activation(computed(k)),) if k else (),
                 )
@@ -120,6 +130,9 @@ class Workload:
         for start in range(0, self.entities, _ROWS_PER_FILE_STEP):
             ids = np.arange(start, min(start + _ROWS_PER_FILE_STEP, self.entities))
             vectors = self.native(version, ids)
+            if self.shuffled:
+                order = np.random.default_rng(version).permutation(len(ids))
+                ids, vectors = ids[order], vectors[order]
             yield pa.table(
                 {
                     "user_id": ids,

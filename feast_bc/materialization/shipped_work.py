@@ -97,11 +97,11 @@ def decide(shipped: ShippedWork, batches: Iterable[pa.RecordBatch]) -> Iterator[
 
     Args:
         shipped: what to write.
-        batches: all rows of some entities, with their keys, VERSION, INSTANT, CREATED and
-            HAS_VECTOR.
+        batches: all rows of some entities up to the horizon, with their keys, VERSION, INSTANT,
+            CREATED and HAS_VECTOR.
 
     Yields:
-        The same rows with NEEDED.
+        Each version's newest rows at the end of the window, with NEEDED.
     """
     found = list(batches)
     if not found:
@@ -109,7 +109,12 @@ def decide(shipped: ShippedWork, batches: Iterable[pa.RecordBatch]) -> Iterator[
     table = pa.Table.from_batches(found)
     work = shipped.work()
     names = list(key_types(work.newest))
-    parts = {member.version: _of_version(table, member.version) for member in work.members()}
+    counted = pc.less_equal(table[INSTANT], work.until)
+    now = table.filter(counted)
+    parts = {
+        member.version: _newest(_of_version(now, member.version), names)
+        for member in work.members()
+    }
     _, places = align([part.select(names) for part in parts.values()])
     place = dict(zip(parts, places, strict=True))
     rows = {
@@ -123,7 +128,11 @@ def decide(shipped: ShippedWork, batches: Iterable[pa.RecordBatch]) -> Iterator[
         may = told.changed | (told.touched if target.plan.ttl is None else True)
         for version in known:
             needed[version][place[version][may & (told.winner == version)]] = True
-    parts[ENTITY_ONLY] = _of_version(table, ENTITY_ONLY)
+    later = table.filter(pc.invert(counted))
+    later = later.take(pa.array(newest_rows(later.select(names), later[INSTANT].to_numpy())))
+    number = pa.array(np.full(len(later), ENTITY_ONLY, np.int32))
+    place_of = later.schema.get_field_index(VERSION)
+    parts[ENTITY_ONLY] = later.set_column(place_of, later.schema.field(VERSION), number)
     needed[ENTITY_ONLY] = np.zeros(len(parts[ENTITY_ONLY]), bool)
     for version, part in parts.items():
         yield from part.append_column(NEEDED, pa.array(needed[version])).to_batches()
@@ -207,11 +216,8 @@ class ShippedRows:
         self.has_vector: Mask = np.asarray(rows[HAS_VECTOR])
         self._of = f"source {member.source.name!r}"
         self._created = _micros(rows[CREATED])
-        vectors = vectors.filter(vectors[VECTOR].is_valid())
-        keys = vectors.select(join_keys)
-        newest = pa.array(newest_rows(keys, vectors[INSTANT].to_numpy(), _micros(vectors[CREATED])))
-        self._vectors = vectors.take(newest)
-        _, (place, mine) = align([self.keys, keys.take(newest)])
+        self._vectors = _newest(vectors, join_keys)
+        _, (place, mine) = align([self.keys, self._vectors.select(join_keys)])
         self._place = np.full(len(rows), -1, np.int64)
         self._place[place[place >= 0]] = mine[place >= 0]
 
@@ -240,6 +246,13 @@ class ShippedRows:
 
 def _of_version(table: pa.Table, version: int) -> pa.Table:
     return table.filter(pc.equal(table[VERSION], version))
+
+
+def _newest(rows: pa.Table, join_keys: list[str]) -> pa.Table:
+    """The newest row of each entity; of equal ones one with a vector."""
+    has_vector = np.asarray(rows[HAS_VECTOR]).astype(np.int64)
+    keys, instants = rows.select(join_keys), rows[INSTANT].to_numpy()
+    return rows.take(pa.array(newest_rows(keys, instants, _micros(rows[CREATED]), has_vector)))
 
 
 def _micros(column: pa.ChunkedArray) -> Instants:

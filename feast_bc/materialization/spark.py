@@ -23,7 +23,6 @@ from feast_bc.columns.entity_keys import key_types
 from feast_bc.errors import MaterializationError
 from feast_bc.materialization.shipped_work import (
     CREATED,
-    ENTITY_ONLY,
     HAS_VECTOR,
     INSTANT,
     NEEDED,
@@ -104,7 +103,7 @@ class SparkEngine:
                 if vectors.get(member.version):
                     rows = rows.unionByName(self._vectors(member, native, decided, keys))
             buckets = -(-sum(vectors.values()) // _ROWS_PER_BUCKET)
-            count = max(buckets, self._session.sparkContext.defaultParallelism)
+            count = max(buckets, self._partitions(natives))
             rows = rows.repartition(count, *map(_column, keys))
             if access(self._store).one_process:
                 rows = rows.repartition(1)
@@ -142,32 +141,32 @@ class SparkEngine:
         natives: Mapping[EmbeddingVersion, DataFrame],
         keys: list[str],
     ) -> DataFrame:
-        """The newest row of every version per entity, without its vector, and if it is needed."""
-        found = []
-        for native in natives.values():
-            newest = f.max(f.struct(INSTANT, CREATED, f.col(VECTOR).isNotNull().alias(HAS_VECTOR)))
-            rows = native.where(f.col(INSTANT) <= work.until)
-            latest = rows.groupBy(*map(_column, keys), VERSION).agg(newest.alias("newest"))
-            found.append(latest.select(*map(_column, keys), VERSION, "newest.*"))
-            if work.horizon > work.until:
-                later = native.where(f.col(INSTANT).between(work.until + 1, work.horizon))
-                entity = later.select(*map(_column, keys)).distinct()
-                found.append(
-                    entity.select(
-                        *map(_column, keys),
-                        f.lit(ENTITY_ONLY).alias(VERSION),
-                        f.lit(work.horizon).cast("bigint").alias(INSTANT),
-                        f.lit(None).cast("bigint").alias(CREATED),
-                        f.lit(False).alias(HAS_VECTOR),
-                    )
-                )
+        """The newest row of every version per entity, without its vector, and if it is needed.
+
+        Their number of partitions is told: Spark does not choose it for rows that are kept.
+        """
+        found = [
+            native.where(f.col(INSTANT) <= work.horizon).select(
+                *map(_column, keys),
+                VERSION,
+                INSTANT,
+                CREATED,
+                f.col(VECTOR).isNotNull().alias(HAS_VECTOR),
+            )
+            for native in natives.values()
+        ]
         rows = found[0]
         for more in found[1:]:
             rows = rows.unionByName(more)
         fields = [f"{_name(each.name)} {each.dataType.simpleString()}" for each in rows.schema]
-        return rows.repartition(*map(_column, keys)).mapInArrow(
+        return rows.repartition(self._partitions(natives), *map(_column, keys)).mapInArrow(
             partial(decide, shipped), ", ".join([*fields, f"{NEEDED} boolean"])
         )
+
+    def _partitions(self, natives: Mapping[EmbeddingVersion, DataFrame]) -> int:
+        """As many as Spark reads the sources in: that grows with their bytes."""
+        scanned = sum(native.rdd.getNumPartitions() for native in natives.values())
+        return max(scanned, self._session.sparkContext.defaultParallelism)
 
     def _vectors(
         self, member: EmbeddingVersion, native: DataFrame, decided: DataFrame, keys: list[str]
@@ -180,7 +179,7 @@ class SparkEngine:
             VERSION,
             INSTANT,
             CREATED,
-            f.lit(True).alias(HAS_VECTOR),
+            f.col(VECTOR).isNotNull().alias(HAS_VECTOR),
             f.lit(None).cast("boolean").alias(NEEDED),
             f.col(VECTOR).cast("array<float>").alias(VECTOR),
         )
