@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,10 +62,10 @@ def views() -> list[FeatureView]:
 
 
 def batch(seed: int, now: int = NOW) -> list[ViewValues]:
-    """What to write: each view has values of its own for some of the entities."""
+    """What to write: each view has values for some entities, one view's longer than a page."""
     rng = np.random.default_rng(seed)
     written = []
-    for view, dim in zip(views(), (3, 600, 48, None), strict=True):
+    for view, dim in zip(views(), (3, 2500, 48, None), strict=True):
         rows = np.sort(rng.choice(COUNT, COUNT - 7, replace=False))
         instants = now + rng.integers(0, 200 * DAY, len(rows))
         stored: Any = None
@@ -225,6 +226,24 @@ def test_values_that_do_not_fit_end_the_copy(pair: tuple[Database, Database]) ->
     assert not any(ours.dump().values())
     write(ours, values)
     assert all(ours.dump().values())
+
+
+def test_two_writers_wait_for_each_other_in_one_order(postgres: dict[str, Any]) -> None:
+    """Whatever order they are given the views in: PostgreSQL would end one of them otherwise."""
+    databases = [Database(postgres, "ours"), Database(postgres, "ours")]
+
+    def work(number: int) -> None:
+        for seed in range(15):
+            write(databases[number], batch(seed)[:: 1 if number else -1])
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, range(2)))
+    stock = Database(postgres, "stock")
+    write_stock(stock, batch(14))
+    for view, rows in stock.dump().items():
+        assert {row[:2] for row in rows} <= {row[:2] for row in databases[0].dump()[view]}
+    for each in (*databases, stock):
+        each.close()
 
 
 def test_nothing_to_write(pair: tuple[Database, Database]) -> None:
