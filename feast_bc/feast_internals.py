@@ -6,7 +6,8 @@ public method that is overridden, against the installed Feast: a release that mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from feast import FeatureView, utils
@@ -16,6 +17,7 @@ from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.repo_config import RepoConfig
 
 REDIS, SQLITE, REMOTE = "RedisOnlineStore", "SqliteOnlineStore", "RemoteOnlineStore"
+POSTGRES = "PostgreSQLOnlineStore"
 DASK, DUCKDB = "DaskOfflineStore", "DuckDBOfflineStore"
 SPARK_ENGINE, SPARK_SOURCE = "SparkComputeEngine", "SparkSource"
 
@@ -172,3 +174,39 @@ def sqlite_timestamp(instant: Any) -> int:
 def spark_session(engine: Any, view: FeatureView) -> Any:
     """The session in which a Spark engine materializes a view."""
     return engine._get_feature_view_spark_session(view)
+
+
+@contextmanager
+def postgres_connection(store: Any, config: RepoConfig) -> Iterator[Any]:
+    """A connection of a PostgreSQL store, which commits each statement outside a transaction.
+
+    Feast gives none back to its pool after an error: the store is not told of any.
+    """
+    lent = store._get_conn(config, autocommit=True)
+    connection = lent.__enter__()
+    try:
+        yield connection
+    finally:
+        lent.__exit__(None, None, None)
+
+
+@asynccontextmanager
+async def postgres_connection_async(store: Any, config: RepoConfig) -> AsyncIterator[Any]:
+    """Its connection for asynchronous reads."""
+    lent = store._get_conn_async(config, autocommit=True)
+    connection = await lent.__aenter__()
+    try:
+        yield connection
+    finally:
+        await lent.__aexit__(None, None, None)
+
+
+def postgres_table(project: str, name: str) -> str:
+    """The name of the table in which the rows of a stored view stand, unquoted."""
+    return f"{project}_{name}"
+
+
+def postgres_has_value_num(store: Any, config: RepoConfig, cursor: Any, table: str) -> bool:
+    """Whether a table has Feast's column of numbers; a PostgreSQL store remembers it."""
+    has: bool = store._check_table_has_value_num(cursor, table, config)
+    return has

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlparse
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from benchmarks import postgres_server
 from benchmarks.redis_server import RedisServer
 from tests.support.online_stores import redis_client
 
@@ -48,3 +50,17 @@ def redis_store(redis_address: str) -> dict[str, object]:
 def online_store(request: pytest.FixtureRequest) -> dict[str, object] | None:
     """Feast's configuration of Redis; None for its default, SQLite."""
     return request.getfixturevalue("redis_store") if request.param == "redis" else None
+
+
+@pytest.fixture(scope="session")
+def postgres_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Feast's settings for a connection to a real PostgreSQL server, of this worker alone."""
+    with postgres_server.postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_address: dict[str, Any]) -> dict[str, Any]:
+    """The same settings, over an empty database."""
+    postgres_server.empty(postgres_address)
+    return postgres_address

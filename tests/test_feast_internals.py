@@ -17,13 +17,24 @@ from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob
 from feast.infra.online_stores import helpers, sqlite
 from feast.infra.online_stores.online_store import OnlineStore
+from feast.infra.online_stores.postgres_online_store.postgres import PostgreSQLOnlineStore
 from feast.infra.online_stores.redis import RedisOnlineStore
 from feast.infra.online_stores.remote import RemoteOnlineStore
 from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.infra.passthrough_provider import PassthroughProvider
 
 from feast_bc import feast_internals
-from feast_bc.feast_internals import DASK, DUCKDB, REDIS, REMOTE, SQLITE, is_a, sqlite_table
+from feast_bc.feast_internals import (
+    DASK,
+    DUCKDB,
+    POSTGRES,
+    REDIS,
+    REMOTE,
+    SQLITE,
+    is_a,
+    postgres_table,
+    sqlite_table,
+)
 from feast_bc.materialization.compute_engine import BackwardCompatibleComputeEngine
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
 from feast_bc.offline.store import BackwardCompatibleOfflineStore
@@ -61,6 +72,9 @@ SIGNATURES: dict[Callable[..., Any], str] = {
     SqliteOnlineStore._get_conn: "self config",
     sqlite._quote_id: "identifier",
     sqlite.adapt_datetime_epoch: "val",
+    PostgreSQLOnlineStore._get_conn: "self config autocommit",
+    PostgreSQLOnlineStore._get_conn_async: "self config autocommit",
+    PostgreSQLOnlineStore._check_table_has_value_num: "self cur table_name config",
 }
 
 
@@ -74,6 +88,7 @@ def test_signatures(function: Callable[..., Any]) -> None:
     [
         (REDIS, RedisOnlineStore),
         (SQLITE, SqliteOnlineStore),
+        (POSTGRES, PostgreSQLOnlineStore),
         (REMOTE, RemoteOnlineStore),
         (DASK, DaskOfflineStore),
         (DUCKDB, DuckDBOfflineStore),
@@ -118,8 +133,9 @@ def test_overridden_methods_take_what_feast_passes(ours: type, name: str) -> Non
 
 def test_the_table_of_a_view() -> None:
     view = FeatureView(name='odd "name"', entities=[], source=None, schema=[])
-    theirs = sqlite._quote_id(helpers.compute_table_id("project", view, False))
-    assert sqlite_table("project", view.name) == theirs
+    theirs = helpers.compute_table_id("project", view, False)
+    assert sqlite_table("project", view.name) == sqlite._quote_id(theirs)
+    assert postgres_table("project", view.name) == theirs
 
 
 def test_private_names_of_feast_stand_in_one_place() -> None:

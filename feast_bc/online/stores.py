@@ -17,13 +17,14 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey as EntityKeyProto
 from feast.repo_config import RepoConfig
 
 from feast_bc.columns.entity_keys import entity_key_protos, key_types, serialized_keys
-from feast_bc.feast_internals import REDIS, SQLITE, is_a
+from feast_bc.feast_internals import POSTGRES, REDIS, SQLITE, is_a
 from feast_bc.online.access import StoreAccess
 from feast_bc.online.reader import StoreReader
 from feast_bc.online.writer import OnlineWriter
 
 # Imported when such a store is used: its driver may not be installed.
 _DIRECT = {
+    POSTGRES: "feast_bc.online.postgres",
     REDIS: "feast_bc.online.redis",
     SQLITE: "feast_bc.online.sqlite",
 }

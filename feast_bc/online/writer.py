@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 from feast import FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
@@ -72,12 +73,19 @@ class FeastWriter:
         self._config = config
 
     def write(self, keys: pa.Table, values: Sequence[ViewValues]) -> None:
+        if not values:
+            return
+        # The views of a batch have the same join keys; they share the protos.
+        used = np.unique(np.concatenate([each.rows for each in values]))
+        protos = entity_key_protos(keys.take(pa.array(used)), key_types(values[0].view))
         for each in values:
-            protos = entity_key_protos(keys.take(pa.array(each.rows)), key_types(each.view))
             data = [
-                (key, {each.feature: ValueProto.FromString(value)}, naive_utc(instant), None)
-                for key, value, instant in zip(
-                    protos, each.encoded(), each.instants.tolist(), strict=True
+                (protos[place], {each.feature: ValueProto.FromString(value)}, instant, None)
+                for place, value, instant in zip(
+                    np.searchsorted(used, each.rows).tolist(),
+                    each.encoded(),
+                    map(naive_utc, each.instants.tolist()),
+                    strict=True,
                 )
             ]
             self._store.online_write_batch(self._config, each.view, data, None)

