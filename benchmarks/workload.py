@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource
+from feast.data_format import ParquetFormat
 from feast.types import Array, Float32, Int64
 from feast.value_type import ValueType
 
@@ -42,12 +43,14 @@ class Workload:
     Attributes:
         folder: where the files go.
         entities, versions, dim: the sizes. Entity ids are 0, 1, ..., entities - 1.
+        files: over how many files each version's vectors are spread, in a folder if not one.
     """
 
     folder: Path
     entities: int
     versions: int
     dim: int
+    files: int = 1
 
     @property
     def after(self) -> datetime:
@@ -74,8 +77,8 @@ class Workload:
         """Write native vectors and transformations; return the embedding over them."""
         members = []
         for k in range(self.versions):
-            path = self.folder / f"native_v{k}.parquet"
-            _write(path, self._rows(k, k))
+            path = self.folder / f"native_v{k}{'.parquet' if self.files == 1 else ''}"
+            self._write_native(path, k)
             link = None
             if k:
                 data = dumps(self.backward(k))
@@ -115,10 +118,19 @@ class Workload:
             ttl=timedelta(0),
         )
 
-    def _rows(self, version: int, view: int) -> Iterable[pa.Table]:
+    def _write_native(self, path: Path, version: int) -> None:
+        if self.files == 1:
+            _write(path, self._rows(version, version))
+            return
+        path.mkdir()
+        step = -(-self.entities // self.files)
+        for part, rows in enumerate(self._rows(version, version, step)):
+            _write(path / f"part-{part:05}.parquet", [rows])
+
+    def _rows(self, version: int, view: int, step: int = _ROWS_PER_FILE_STEP) -> Iterable[pa.Table]:
         chain = self.chain(version, view)
-        for start in range(0, self.entities, _ROWS_PER_FILE_STEP):
-            ids = np.arange(start, min(start + _ROWS_PER_FILE_STEP, self.entities))
+        for start in range(0, self.entities, step):
+            ids = np.arange(start, min(start + step, self.entities))
             vectors = self.native(version, ids)
             yield pa.table(
                 {
@@ -151,7 +163,12 @@ def make_store(
 
 
 def _source(name: str, path: Path) -> FileSource:
-    return FileSource(name=name, path=str(path), timestamp_field="event_timestamp")
+    return FileSource(
+        name=name,
+        path=str(path),
+        timestamp_field="event_timestamp",
+        file_format=ParquetFormat(),
+    )
 
 
 def _write(path: Path, tables: Iterable[pa.Table]) -> None:
