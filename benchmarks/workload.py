@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource
 from feast.data_source import DataSource
+from feast.data_format import ParquetFormat
 from feast.types import Array, Float32, Int64
 from feast.value_type import ValueType
 
@@ -44,6 +45,7 @@ class Workload:
         folder: where the files go.
         entities, versions, dim: the sizes. Entity ids are 0, 1, ..., entities - 1.
         shuffled: whether each version has its rows in an order of its own.
+        files: over how many files each version's vectors are spread, in a folder if not one.
     """
 
     folder: Path
@@ -51,6 +53,7 @@ class Workload:
     versions: int
     dim: int
     shuffled: bool = False
+    files: int = 1
 
     @property
     def after(self) -> datetime:
@@ -84,8 +87,8 @@ class Workload:
         """
         members = []
         for k in range(self.versions):
-            path = self.folder / f"native_v{k}.parquet"
-            _write(path, self._rows(k, k))
+            path = self.folder / f"native_v{k}{'.parquet' if self.files == 1 else ''}"
+            self._write_native(path, k)
             link = None
             if k:
                 data = dumps(self.backward(k))
@@ -125,10 +128,19 @@ class Workload:
             ttl=timedelta(0),
         )
 
-    def _rows(self, version: int, view: int) -> Iterable[pa.Table]:
+    def _write_native(self, path: Path, version: int) -> None:
+        if self.files == 1:
+            _write(path, self._rows(version, version))
+            return
+        path.mkdir()
+        step = -(-self.entities // self.files)
+        for part, rows in enumerate(self._rows(version, version, step)):
+            _write(path / f"part-{part:05}.parquet", [rows])
+
+    def _rows(self, version: int, view: int, step: int = _ROWS_PER_FILE_STEP) -> Iterable[pa.Table]:
         chain = self.chain(version, view)
-        for start in range(0, self.entities, _ROWS_PER_FILE_STEP):
-            ids = np.arange(start, min(start + _ROWS_PER_FILE_STEP, self.entities))
+        for start in range(0, self.entities, step):
+            ids = np.arange(start, min(start + step, self.entities))
             vectors = self.native(version, ids)
             if self.shuffled:
                 order = np.random.default_rng(version).permutation(len(ids))
@@ -164,7 +176,12 @@ def make_store(
 
 
 def _source(name: str, path: Path) -> FileSource:
-    return FileSource(name=name, path=str(path), timestamp_field="event_timestamp")
+    return FileSource(
+        name=name,
+        path=str(path),
+        timestamp_field="event_timestamp",
+        file_format=ParquetFormat(),
+    )
 
 
 def _write(path: Path, tables: Iterable[pa.Table]) -> None:

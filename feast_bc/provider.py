@@ -23,6 +23,7 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.errors import NameCollisionError
 from feast_bc.materialization.compute_engine import BackwardCompatibleComputeEngine
+from feast_bc.native.batch_source import check_format
 from feast_bc.offline.store import backward_compatible
 from feast_bc.online.push import push_vectors
 from feast_bc.online.store import knows_version_views, on_read_capable
@@ -92,6 +93,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
 
         Raises:
             NameCollisionError: see `check_names`.
+            FeastBCError: as `BackwardCompatibleSource.validate`.
         """
         if isinstance(data_source, BackwardCompatibleSource) and _versions_views(config):
             check_names([data_source.name], [view.name for view in self._registered_views()])
@@ -112,6 +114,10 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         partial: bool,
     ) -> None:
         self._check_names([*self._registered_views(), *tables_to_keep])
+        for source in filter(None, map(version_source, tables_to_keep)):
+            # `store.apply` in Python validates no source.
+            for member in source.members:
+                check_format(member.source, self.repo_config)
         self._feature_store = None  # the registry changes
         super().update_infra(
             project,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from feast import FileSource
+from feast.data_format import ParquetFormat
 from feast.infra.registry.sql import SqlRegistryConfig
 from feast.repo_config import RegistryConfig
 
-from feast_bc.errors import ArtifactError, NameCollisionError, ProviderError
+from feast_bc.catalog.versions import EmbeddingVersion
+from feast_bc.errors import ArtifactError, InvalidVectorsError, NameCollisionError, ProviderError
 from feast_bc.provider import check_names
 from feast_bc.views.serving import Serving
 from tests.support.families import EXAMPLE, USER, Family, Row, at, make_store, offline, online, same
@@ -136,6 +140,38 @@ def test_apply_refuses_a_tampered_transformation(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1] + b"\x00")
     with pytest.raises(ArtifactError, match=r"b1\.safetensors: sha256 mismatch"):
         store._get_provider().validate_data_source(store.config, view.batch_source)
+
+
+def test_files_of_no_format_are_refused_at_apply(tmp_path: Path) -> None:
+    def source(member: EmbeddingVersion, file_format: ParquetFormat | None) -> FileSource:
+        folder = tmp_path / f"v{member.version}"
+        folder.mkdir(exist_ok=True)
+        shutil.copy(tmp_path / f"v{member.version}.parquet", folder / "part-0.parquet")
+        return FileSource(
+            name=f"vectors_{member.version}",
+            path=str(folder),
+            timestamp_field="event_timestamp",
+            file_format=file_format,
+        )
+
+    view = FAMILY.write_over(tmp_path, lambda member: source(member, None)).view(0)
+    expected = r"'vectors_0' has no file_format.*file_format=ParquetFormat\(\).*Set it on"
+    store = make_store(tmp_path)
+    with pytest.raises(InvalidVectorsError, match=expected):
+        store._get_provider().validate_data_source(store.config, view.batch_source)
+    with pytest.raises(InvalidVectorsError, match=expected):
+        store.apply([USER, view])
+    assert make_store(tmp_path).list_feature_views() == []
+
+    # Feast's dask store takes it for parquet.
+    dask = make_store(tmp_path, offline="dask")
+    dask._get_provider().validate_data_source(dask.config, view.batch_source)
+
+    named = FAMILY.write_over(tmp_path, lambda member: source(member, ParquetFormat()))
+    store.apply([USER, *named.feature_views().values()])
+    store.materialize(at(0), at(6))
+    ids = [1, 2]
+    same(online(store, "user_embedding_v0", ids), [FAMILY.value(0, u, 6) for u in ids])
 
 
 @pytest.mark.parametrize("plain_first", [True, False])

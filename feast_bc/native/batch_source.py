@@ -5,6 +5,11 @@ from __future__ import annotations
 from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.infra.offline_stores.file_source import FileSource
+from feast.infra.offline_stores.offline_utils import get_offline_store_from_config
+from feast.repo_config import RepoConfig
+
+from feast_bc.errors import InvalidVectorsError
+from feast_bc.feast_internals import DUCKDB, is_a
 
 
 def is_parquet(source: DataSource) -> bool:
@@ -19,6 +24,24 @@ def is_parquet_to_duckdb(source: DataSource) -> bool:
     return is_parquet(source) and (
         source.file_format is not None or source.path.endswith(".parquet")
     )
+
+
+def check_format(source: DataSource, config: RepoConfig) -> None:
+    """Refuse files that Feast's DuckDB store cannot tell to be parquet.
+
+    Raises:
+        InvalidVectorsError: the repo's store is DuckDB; the source has no format, nor the suffix.
+    """
+    if not is_parquet(source) or is_parquet_to_duckdb(source):
+        return
+    if is_a(get_offline_store_from_config(config.offline_store), DUCKDB):
+        raise InvalidVectorsError(
+            f"source {source.name!r} has no file_format, and its path {source.path!r} does not end "
+            "in .parquet: Feast's DuckDB store does not read it. Expected "
+            "FileSource(..., file_format=ParquetFormat()) for a folder or files of another name, "
+            "with `from feast.data_format import ParquetFormat`. Set it on the source and apply "
+            "again; a published version needs it before it is published."
+        )
 
 
 def column_in(source: DataSource, name: str) -> str:

@@ -10,13 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from feast.data_source import DataSource
-from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_utils import get_offline_store_from_config
 from feast.repo_config import RepoConfig
-from fsspec.core import url_to_fs
 
 from feast_bc.errors import InvalidVectorsError
-from feast_bc.native.batch_source import column_in, is_parquet
+from feast_bc.native.batch_source import column_in, is_parquet, is_parquet_to_duckdb
+from feast_bc.native.parquet_files import ParquetFiles, find_parquet
 from feast_bc.native.parquet_nulls import may_hold_nulls
 
 _BATCH_ROWS = 16_384
@@ -27,8 +26,8 @@ _SCAN = pads.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=Tr
 class SourceBatches:
     """Reads a batch source in record batches, with the same row order every time.
 
-    Parquet files are streamed. Other sources are pulled once, as a table, through the offline
-    store that the feature repo configures.
+    Parquet files are streamed, one after the other (see `find_parquet`). Other sources are pulled
+    once, as a table, through the offline store that the feature repo configures.
 
     Args:
         source: the batch source.
@@ -72,6 +71,20 @@ class SourceBatches:
         with self._reading():
             return int(self._dataset.count_rows())
 
+    def as_duckdb(self, names: Sequence[str]) -> bool:
+        """Whether Feast's DuckDB store reads the same from some columns (after the mapping)."""
+        if not is_parquet_to_duckdb(self._source):
+            return False
+        with self._reading():
+            return self._files.as_duckdb([column_in(self._source, name) for name in names])
+
+    def unchanged(self) -> bool:
+        """Whether no file has been written since the first was opened; True for other sources."""
+        if not self._parquet:
+            return True
+        with self._reading():
+            return self._files.unchanged()
+
     def may_hold_nulls(self, name: str) -> bool:
         """Whether a list column may hold nulls, as far as can be said without reading it."""
         if not self._parquet:
@@ -105,17 +118,12 @@ class SourceBatches:
                 yield from self._table.select(columns).to_batches(max_chunksize=batch_rows)
 
     @cached_property
-    def _dataset(self) -> pads.Dataset:
-        source = self._source
-        repo = self._config.repo_path if self._config else None
-        path = FileSource.get_uri_for_file_path(repo, source.path)
-        if path.startswith("s3://"):
-            filesystem, path = FileSource.create_filesystem_and_path(
-                path, source.s3_endpoint_override, source.resolve_credentials()
-            )
-        else:
-            filesystem, path = url_to_fs(path)
-        return pads.dataset(path, filesystem=filesystem, format="parquet")
+    def _files(self) -> ParquetFiles:
+        return find_parquet(self._source, self._config.repo_path if self._config else None)
+
+    @property
+    def _dataset(self) -> pads.FileSystemDataset:
+        return self._files.dataset
 
     @cached_property
     def _table(self) -> pa.Table:

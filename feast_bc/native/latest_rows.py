@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -81,34 +81,34 @@ class PulledRows:
 
 
 class StreamedRows:
-    """Rows of a parquet file, which is read twice: keys and timestamps first, vectors later.
+    """Rows of parquet files, which are read twice: keys and timestamps first, vectors later.
 
     Vectors are never held for more than one batch, so memory grows with the number of rows, not
     with their dimension.
 
     Args:
-        source: the parquet file.
+        batches: reads the files.
+        source: their source.
         feature: the vector column (after the field mapping).
         join_keys: the key columns.
         end: rows with a later timestamp do not count.
-        config: the feature repo's configuration.
 
     Raises:
-        InvalidVectorsError: the file cannot be read.
+        InvalidVectorsError: a file cannot be read.
     """
 
     def __init__(
         self,
+        batches: SourceBatches,
         source: DataSource,
         *,
         feature: str,
         join_keys: Sequence[str],
         end: datetime,
-        config: RepoConfig,
     ) -> None:
         self._of = f"source {source.name!r}"
         self._feature = feature
-        self._batches = SourceBatches(source, feature=feature, join_keys=join_keys, config=config)
+        self._batches = batches
         self._columns = [*join_keys, source.timestamp_field]
         created = source.created_timestamp_column
         names = [*self._columns, *([created] if created else [])]
@@ -134,8 +134,9 @@ class StreamedRows:
         """As `LatestRows.vectors`.
 
         Raises:
-            InvalidVectorsError: the file has changed since its keys were read.
+            InvalidVectorsError: a file has changed since its keys were read.
         """
+        self._check_files()
         numbers = np.flatnonzero(wanted)
         rows = self._rows[numbers]
         start = 0
@@ -150,6 +151,12 @@ class StreamedRows:
                 self._check_unchanged(taken, part)
                 yield part, pa.chunked_array([taken.column(0)])
         if len(rows) and rows[-1] >= start:
+            self._changed()
+        self._check_files()
+
+    def _check_files(self) -> None:
+        # Vectors may change where keys and timestamps stay.
+        if not self._batches.unchanged():
             self._changed()
 
     def _check_unchanged(self, taken: pa.RecordBatch, rows: RowNumbers) -> None:
@@ -185,21 +192,27 @@ def latest_rows(
         join_keys: the key columns.
         end: rows with a later timestamp do not count.
     """
-    if _streams(store, source, config) and not set(join_keys) & set(source.field_mapping.values()):
-        return StreamedRows(source, feature=feature, join_keys=join_keys, end=end, config=config)
+    if _at_one_place(source, config) and is_a(store, DUCKDB):
+        batches = SourceBatches(source, feature=feature, join_keys=join_keys, config=config)
+        columns = [feature, *join_keys, source.timestamp_field, source.created_timestamp_column]
+        if not set(join_keys) & set(source.field_mapping.values()) and batches.as_duckdb(
+            [column for column in columns if column]
+        ):
+            return StreamedRows(batches, source, feature=feature, join_keys=join_keys, end=end)
     return PulledRows(store.latest_rows(config, source, feature, list(join_keys), end=end))
 
 
-def _streams(store: OfflineStore, source: DataSource, config: RepoConfig) -> bool:
-    """Whether reading the parquet file ourselves gives what the store would: DuckDB, one file."""
-    if not is_a(store, DUCKDB) or not is_parquet_to_duckdb(source):
+def _at_one_place(source: DataSource, config: RepoConfig) -> bool:
+    """Whether a source is parquet to DuckDB, and Feast and DuckDB look for it at one place."""
+    if not is_parquet_to_duckdb(source):
         return False
-    path = Path(source.path)
-    return (
-        path.is_file()
-        # DuckDB takes relative paths from the working directory, Feast from the repo.
-        and path.samefile(FileSource.get_uri_for_file_path(config.repo_path, source.path))
-    )
+    if "://" in source.path:
+        # DuckDB itself reads S3 without the source's endpoint and credentials, or not at all.
+        return bool(source.path.startswith("s3://"))
+    # DuckDB takes relative paths from the working directory, Feast from the repo.
+    path = FileSource.get_uri_for_file_path(config.repo_path, source.path)
+    same: bool = os.path.realpath(path) == os.path.realpath(source.path)
+    return same
 
 
 def _true(count: int) -> pa.Array:

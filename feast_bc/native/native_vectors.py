@@ -17,6 +17,7 @@ from feast_bc.columns.arrays import Matrix
 from feast_bc.columns.timestamps import to_instants
 from feast_bc.columns.vectors import check_vector_type, to_matrix
 from feast_bc.errors import DimensionError, InvalidVectorsError
+from feast_bc.native.batch_source import check_format
 from feast_bc.native.batches import SourceBatches
 
 Progress = Callable[[int, "int | None"], None]
@@ -93,12 +94,15 @@ def read_native_vectors(
         progress: called as the source is read.
 
     Raises:
-        InvalidVectorsError: the source cannot be read or is empty, a column is missing, a vector
+        InvalidVectorsError: the source cannot be read, here or by the offline store that `config`
+            names, or is empty, a column is missing, a vector
             is null, not made of floats, or not finite, a key or timestamp is null, timestamps
             have no time zone, or an entity has two rows with one timestamp.
         DimensionError: vectors of another dimension.
     """
     of = f"source {source.name!r}"
+    if config is not None:
+        check_format(source, config)
     batches = SourceBatches(source, feature=feature, join_keys=join_keys, config=config)
     stamps = {TIMESTAMP: source.timestamp_field, CREATED: source.created_timestamp_column}
     stamps = {role: column for role, column in stamps.items() if column}

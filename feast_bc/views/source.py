@@ -17,6 +17,7 @@ from feast.value_type import ValueType
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.errors import ProviderError
+from feast_bc.native.batch_source import check_format
 from feast_bc.rule import Digests, Member, Plan
 from feast_bc.transforms import BackwardTransform
 from feast_bc.transforms.chain import load_chain
@@ -214,6 +215,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
 
         Raises:
             ProviderError: `feature_store.yaml` names another provider.
+            InvalidVectorsError: the offline store cannot tell a batch source's format.
             FeastBCError: the chain, or a file of it, is not what was published.
         """
         if config.provider != PROVIDER:
@@ -223,6 +225,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
                 f"Set `provider: {PROVIDER}` there and apply again."
             )
         for member in self.members:
+            check_format(member.source, config)
             member.source.validate(config)
         for member in self.newer_members:
             self.chain_from(member.version)

@@ -9,14 +9,11 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier, Thread
-from urllib.request import Request, urlopen
+from threading import Barrier
 
 import fsspec
 import numpy as np
 import pytest
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.files import CatalogFiles
@@ -26,14 +23,9 @@ from feast_bc.transforms.artifact import save_artifact
 from tests.support.catalogs import problems, publish
 from tests.support.families import EXAMPLE
 from tests.support.links import affine
+from tests.support.s3_server import CREDENTIALS, s3_server
 
 ROOT = Path(__file__).parents[2]
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "publisher",
-    "AWS_SECRET_ACCESS_KEY": "secret",
-    "AWS_DEFAULT_REGION": "eu-west-1",
-}
-
 PUBLISHER = """
 from feast_bc.cli.commands import main
 
@@ -72,16 +64,8 @@ same(offline(store, "user_embedding_v0", [1, 2, 3], [6, 6, 6]), expected)
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    """A server with the bucket `embeddings`."""
-    # One request at a time: a conditional write is one step in S3, and two in moto.
-    with make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app)) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        url = f"http://127.0.0.1:{server.port}"
-        urlopen(Request(f"{url}/embeddings", method="PUT")).close()  # noqa: S310
+    with s3_server() as url:
         yield url
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

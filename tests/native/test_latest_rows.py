@@ -104,13 +104,6 @@ def test_only_what_duckdb_would_read_alike_is_streamed(
     dask = make_store(tmp_path, offline="dask")
     assert isinstance(rows_of(dask, source, at(2)), PulledRows)
     duckdb = make_store(tmp_path)
-    glob = FileSource(
-        name="glob",
-        path=str(tmp_path / "*.parquet"),
-        timestamp_field="event_timestamp",
-        field_mapping=source.field_mapping,
-    )
-    assert isinstance(rows_of(duckdb, glob, at(2)), PulledRows)
     # DuckDB reads relative paths from the working directory, even where the repo has such a file.
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

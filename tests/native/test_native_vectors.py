@@ -14,6 +14,7 @@ from feast.repo_config import FeastConfigBaseModel
 
 from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.native.native_vectors import NativeVectors, read_native_vectors
+from tests.support.families import make_store
 
 UTC = pa.timestamp("us", "UTC")
 T0 = pd.Timestamp("2026-01-01", tz="UTC")
@@ -50,6 +51,15 @@ def test_good_vectors(tmp_path: Path) -> None:
     assert picked.dtype == np.float32
     assert picked.tolist() == content["embedding"].take([1, 4, 9]).to_pylist()
     assert native.take(np.array([], np.int64)).shape == (0, 3)
+
+
+def test_files_that_the_repos_store_will_not_read_are_refused(tmp_path: Path) -> None:
+    parquet(tmp_path, table())
+    source = FileSource(name="users", path=str(tmp_path), timestamp_field="event_timestamp")
+    duckdb, dask = (make_store(tmp_path, offline=kind).config for kind in ("duckdb", "dask"))
+    with pytest.raises(InvalidVectorsError, match=r"'users' has no file_format.*ParquetFormat\(\)"):
+        read(source, config=duckdb)
+    assert read(source, config=dask).rows == 4
 
 
 def test_the_newest_row_of_each_entity_counts(tmp_path: Path) -> None:
