@@ -16,7 +16,7 @@ from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.repo_config import RepoConfig
 
 REDIS, SQLITE, REMOTE = "RedisOnlineStore", "SqliteOnlineStore", "RemoteOnlineStore"
-DASK, DUCKDB = "DaskOfflineStore", "DuckDBOfflineStore"
+DASK, DUCKDB, SPARK = "DaskOfflineStore", "DuckDBOfflineStore", "SparkOfflineStore"
 
 
 def is_a(store: object, name: str) -> bool:

@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 from feast import FeatureView, utils
 from feast.infra.compute_engines.base import ComputeEngine
+from feast.infra.offline_stores.contrib.spark_offline_store.spark import (
+    SparkOfflineStore,
+    SparkRetrievalJob,
+)
 from feast.infra.offline_stores.dask import DaskOfflineStore
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob
@@ -23,9 +27,10 @@ from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.infra.passthrough_provider import PassthroughProvider
 
 from feast_bc import feast_internals
-from feast_bc.feast_internals import DASK, DUCKDB, REDIS, REMOTE, SQLITE, is_a, sqlite_table
+from feast_bc.feast_internals import DASK, DUCKDB, REDIS, REMOTE, SPARK, SQLITE, is_a, sqlite_table
 from feast_bc.materialization.compute_engine import BackwardCompatibleComputeEngine
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
+from feast_bc.offline.spark.job import BackwardCompatibleSparkRetrievalJob
 from feast_bc.offline.store import BackwardCompatibleOfflineStore
 from feast_bc.online.store import BackwardCompatibleOnlineStore
 from feast_bc.provider import BackwardCompatibleProvider
@@ -77,6 +82,7 @@ def test_signatures(function: Callable[..., Any]) -> None:
         (REMOTE, RemoteOnlineStore),
         (DASK, DaskOfflineStore),
         (DUCKDB, DuckDBOfflineStore),
+        (SPARK, SparkOfflineStore),
     ],
 )
 def test_class_names(name: str, cls: type) -> None:
@@ -96,6 +102,7 @@ OVERRIDES = {
     BackwardCompatibleOnlineStore: OnlineStore,
     BackwardCompatibleProvider: PassthroughProvider,
     BackwardCompatibleRetrievalJob: RetrievalJob,
+    BackwardCompatibleSparkRetrievalJob: SparkRetrievalJob,
 }
 
 
