@@ -35,7 +35,7 @@ check-rule: $(DEV)  ## the one rule over 500 random histories, through the publi
 mutants: $(DEV)  ## which changes of the rule no test would notice
 	$(RUN) -m tests.mutants feast_bc/rule --tests tests/rule
 
-BENCHMARKS := materialize online_read historical transform alignment_init training_speed
+BENCHMARKS := materialize online_read historical historical_spark transform alignment_init training_speed
 
 bench: $(DEV)  ## every benchmark at full size, one after the other; JSON in runs/benchmarks
 	for name in $(BENCHMARKS); do $(RUN) -m benchmarks.$$name || exit 1; done
