@@ -140,8 +140,10 @@ def check_equal(folder: Path, rows: int) -> None:
         pq.read_table(folder / side, columns=["row", "embedding"]).sort_by("row") for side in SIDES
     )
     np.testing.assert_array_equal(np.asarray(one["row"]), np.arange(rows))
-    flat = [np.asarray(t["embedding"].combine_chunks().flatten()) for t in (one, other)]
-    np.testing.assert_allclose(*flat, rtol=1e-4, atol=1e-4)
+    lazy, collected = (
+        np.asarray(table["embedding"].combine_chunks().flatten()) for table in (one, other)
+    )
+    np.testing.assert_allclose(lazy, collected, rtol=1e-4, atol=1e-4)
 
 
 def main(arguments: argparse.Namespace) -> None:

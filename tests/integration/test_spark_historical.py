@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -153,11 +153,12 @@ def asked() -> pd.DataFrame:
 
 
 def labelled() -> pd.DataFrame:
-    return asked().assign(
+    frame: pd.DataFrame = asked().assign(
         label=list("abcdefghi"),
         weight=np.arange(9, dtype=np.int16),
         maybe=pd.array([1, None] * 4 + [None], "Int32"),
     )
+    return frame
 
 
 def as_query() -> str:
@@ -165,7 +166,7 @@ def as_query() -> str:
     return "SELECT * FROM asked"
 
 
-ENTITY_DFS = {
+ENTITY_DFS: dict[str, Callable[[], Any]] = {
     "pandas": labelled,
     "query": as_query,
     "spark": lambda: session().createDataFrame(labelled()),
@@ -287,7 +288,7 @@ def test_without_entities(store: FeatureStore) -> None:
 
 def test_on_demand_view_on_top(store: FeatureStore) -> None:
     table = store.get_historical_features(asked(), ["user_norm:norm"]).to_arrow()
-    norms = [np.nan if v is None else np.linalg.norm(v) for v in expected(0)]
+    norms = [np.nan if v is None else float(np.linalg.norm(v)) for v in expected(0)]
     np.testing.assert_allclose(np.array(table["norm"], float), norms, rtol=1e-5)
 
 
