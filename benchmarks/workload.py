@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource
-from feast.data_source import DataSource
 from feast.data_format import ParquetFormat
+from feast.data_source import DataSource
 from feast.types import Array, Float32, Int64
 from feast.value_type import ValueType
 

@@ -18,7 +18,7 @@ from feast.repo_config import RepoConfig
 
 REDIS, SQLITE, REMOTE = "RedisOnlineStore", "SqliteOnlineStore", "RemoteOnlineStore"
 POSTGRES = "PostgreSQLOnlineStore"
-DASK, DUCKDB = "DaskOfflineStore", "DuckDBOfflineStore"
+DASK, DUCKDB, SPARK = "DaskOfflineStore", "DuckDBOfflineStore", "SparkOfflineStore"
 SPARK_ENGINE, SPARK_SOURCE = "SparkComputeEngine", "SparkSource"
 
 

@@ -12,6 +12,12 @@ from typing import Any
 import pytest
 from feast import FeatureView, utils
 from feast.infra.compute_engines.base import ComputeEngine
+from feast.infra.compute_engines.spark.compute import SparkComputeEngine
+from feast.infra.offline_stores.contrib.spark_offline_store.spark import (
+    SparkOfflineStore,
+    SparkRetrievalJob,
+)
+from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.infra.offline_stores.dask import DaskOfflineStore
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob
@@ -30,6 +36,9 @@ from feast_bc.feast_internals import (
     POSTGRES,
     REDIS,
     REMOTE,
+    SPARK,
+    SPARK_ENGINE,
+    SPARK_SOURCE,
     SQLITE,
     is_a,
     postgres_table,
@@ -37,6 +46,7 @@ from feast_bc.feast_internals import (
 )
 from feast_bc.materialization.compute_engine import BackwardCompatibleComputeEngine
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
+from feast_bc.offline.spark.job import BackwardCompatibleSparkRetrievalJob
 from feast_bc.offline.store import BackwardCompatibleOfflineStore
 from feast_bc.online.store import BackwardCompatibleOnlineStore
 from feast_bc.provider import BackwardCompatibleProvider
@@ -59,6 +69,7 @@ SIGNATURES: dict[Callable[..., Any], str] = {
         "self config grouped_refs join_key_values entity_name_to_join_key_map "
         "online_features_response full_feature_names include_feature_view_version_metadata"
     ),
+    SparkComputeEngine._get_feature_view_spark_session: "self feature_view",
     RedisOnlineStore._get_client: "self online_store_config",
     RedisOnlineStore._get_client_async: "self online_store_config",
     RedisOnlineStore._read_hash_fields: "self config commands",
@@ -92,6 +103,9 @@ def test_signatures(function: Callable[..., Any]) -> None:
         (REMOTE, RemoteOnlineStore),
         (DASK, DaskOfflineStore),
         (DUCKDB, DuckDBOfflineStore),
+        (SPARK, SparkOfflineStore),
+        (SPARK_ENGINE, SparkComputeEngine),
+        (SPARK_SOURCE, SparkSource),
     ],
 )
 def test_class_names(name: str, cls: type) -> None:
@@ -111,6 +125,7 @@ OVERRIDES = {
     BackwardCompatibleOnlineStore: OnlineStore,
     BackwardCompatibleProvider: PassthroughProvider,
     BackwardCompatibleRetrievalJob: RetrievalJob,
+    BackwardCompatibleSparkRetrievalJob: SparkRetrievalJob,
 }
 
 

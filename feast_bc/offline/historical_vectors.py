@@ -11,7 +11,6 @@ from feast.infra.offline_stores.offline_store import RetrievalJob
 from feast_bc.columns.arrays import Mask, Matrix
 from feast_bc.columns.vectors import to_matrix
 from feast_bc.errors import ProviderError
-from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
 
 
 class HistoricalVectors(NamedTuple):
@@ -39,7 +38,7 @@ def historical_vectors(job: RetrievalJob) -> HistoricalVectors:
         ProviderError: the job holds no feature of a version view.
         DimensionError, InvalidVectorsError: a native vector is not what its version promises.
     """
-    dims = job.vector_dims if isinstance(job, BackwardCompatibleRetrievalJob) else {}
+    dims = getattr(job, "vector_dims", {})  # a job of ours, or the Spark store's
     if not dims:
         raise ProviderError(
             f"The {type(job).__name__} has no feature of a version view; expected at least one, "

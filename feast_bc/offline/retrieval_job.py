@@ -87,19 +87,40 @@ class BackwardCompatibleRetrievalJob(RetrievalJob):  # type: ignore[misc]
                 f"{type(storage).__name__}; expected SavedDatasetFileStorage. Use that, or write "
                 "`job.to_arrow()` to the other storage yourself."
             )
-        uri = FileSource.get_uri_for_file_path(self._config.repo_path, storage.file_options.uri)
-        if not allow_overwrite and Path(uri).exists():
-            raise SavedDatasetLocationAlreadyExists(location=storage.file_options.uri)
-        filesystem, path = FileSource.create_filesystem_and_path(
-            uri, storage.file_options.s3_endpoint_override
+        write_file(
+            # Only asked for its rows once they may be written.
+            lambda: self.to_arrow(timeout=timeout),
+            storage,
+            self._config,
+            allow_overwrite=allow_overwrite,
         )
-        table = self.to_arrow(timeout=timeout)
-        if path.endswith(".parquet"):
-            pq.write_table(table, path, filesystem=filesystem)
-        else:
-            pq.write_to_dataset(
-                table,
-                path,
-                filesystem=filesystem,
-                existing_data_behavior="delete_matching" if allow_overwrite else "error",
-            )
+
+
+def write_file(
+    rows: Callable[[], pa.Table],
+    storage: SavedDatasetFileStorage,
+    config: RepoConfig,
+    *,
+    allow_overwrite: bool,
+) -> None:
+    """Write rows as a parquet file, or a folder of them.
+
+    Raises:
+        SavedDatasetLocationAlreadyExists: something stands there and may not be overwritten.
+    """
+    uri = FileSource.get_uri_for_file_path(config.repo_path, storage.file_options.uri)
+    if not allow_overwrite and Path(uri).exists():
+        raise SavedDatasetLocationAlreadyExists(location=storage.file_options.uri)
+    filesystem, path = FileSource.create_filesystem_and_path(
+        uri, storage.file_options.s3_endpoint_override
+    )
+    table = rows()
+    if path.endswith(".parquet"):
+        pq.write_table(table, path, filesystem=filesystem)
+    else:
+        pq.write_to_dataset(
+            table,
+            path,
+            filesystem=filesystem,
+            existing_data_behavior="delete_matching" if allow_overwrite else "error",
+        )

@@ -23,7 +23,7 @@ from feast.utils import compute_non_entity_date_range
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.instants import to_micros
-from feast_bc.feast_internals import DASK, DUCKDB, is_a
+from feast_bc.feast_internals import DASK, DUCKDB, SPARK, is_a
 from feast_bc.native.batch_source import column_in
 from feast_bc.native.latest_rows import TIMESTAMP, VECTOR
 from feast_bc.offline.retrieval import EVENT_TIMESTAMP, HistoricalRetrieval, common_join_keys
@@ -137,9 +137,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         if entity_df is None:
             entity_df = self._entities(config, feature_views, **window)
 
-        def join(
-            views: Sequence[FeatureView], refs: list[str], entities: pd.DataFrame | str
-        ) -> pa.Table:
+        def ask(views: Sequence[FeatureView], refs: list[str], entities: Any) -> RetrievalJob:
             return inner_call(
                 config=config,
                 feature_views=list(views),
@@ -149,7 +147,25 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
                 project=project,
                 full_feature_names=True,
                 **kwargs,
-            ).to_arrow()
+            )
+
+        if is_a(self, SPARK):
+            # Spark's extra may not be installed.
+            from feast_bc.offline.spark.retrieval import SparkRetrieval
+
+            return SparkRetrieval(
+                retrieval,
+                ask,
+                config=config,
+                feature_refs=feature_refs,
+                full_feature_names=full_feature_names,
+                on_demand_feature_views=on_demand,
+            ).job(entity_df)
+
+        def join(
+            views: Sequence[FeatureView], refs: list[str], entities: pd.DataFrame | str
+        ) -> pa.Table:
+            return ask(views, refs, entities).to_arrow()
 
         def evaluate() -> pa.Table:
             if isinstance(entity_df, str):
@@ -169,7 +185,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             config=config,
             full_feature_names=full_feature_names,
             on_demand_feature_views=on_demand,
-            vector_dims=retrieval.vector_dims,
+            vector_dims=retrieval.versions.vector_dims,
             metadata=RetrievalMetadata(
                 features=list(feature_refs),
                 keys=retrieval.join_keys,
@@ -220,23 +236,29 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
     ) -> pa.Table:
         """A source's latest row per entity in a window, as `feast_bc.views.changes` takes them."""
         vector, timestamp = column_in(source, feature), column_in(source, source.timestamp_field)
-        created = source.created_timestamp_column
-        table = (
-            super()
-            .pull_latest_from_table_or_query(
-                config=config,
-                data_source=source,
-                join_key_columns=join_keys,
-                feature_name_columns=[vector],
-                timestamp_field=timestamp,
-                created_timestamp_column=column_in(source, created) or None,
-                start_date=start,
-                end_date=end,
-            )
-            .to_arrow()
-        )
+        table = self._latest_job(config, source, feature, join_keys, start, end).to_arrow()
         return table.select([*join_keys, vector, timestamp]).rename_columns(
             [*join_keys, VECTOR, TIMESTAMP]
+        )
+
+    def _latest_job(
+        self,
+        config: RepoConfig,
+        source: DataSource,
+        feature: str,
+        join_keys: list[str],
+        start: datetime,
+        end: datetime,
+    ) -> RetrievalJob:
+        return super().pull_latest_from_table_or_query(
+            config=config,
+            data_source=source,
+            join_key_columns=join_keys,
+            feature_name_columns=[column_in(source, feature)],
+            timestamp_field=column_in(source, source.timestamp_field),
+            created_timestamp_column=column_in(source, source.created_timestamp_column) or None,
+            start_date=start,
+            end_date=end,
         )
 
     def _entities(
@@ -245,15 +267,24 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         feature_views: Sequence[FeatureView],
         start_date: datetime | None,
         end_date: datetime | None,
-    ) -> pd.DataFrame:
-        """Every entity with a row in the window, for retrieval without an entity dataframe."""
+    ) -> Any:
+        """Every entity with a row in the window, for retrieval without an entity dataframe.
+
+        Returns:
+            A dataframe; over Spark a Spark DataFrame.
+        """
         start, end = compute_non_entity_date_range(list(feature_views), start_date, end_date)
         keys = common_join_keys(feature_views)
-        found = []
-        for view in feature_views:
-            for source, feature in _sources(view, end):
-                table = self.latest_rows(config, source, feature, keys, start=start, end=end)
-                found.append(table.select(keys).to_pandas())
+        jobs = [
+            self._latest_job(config, source, feature, keys, start, end)
+            for view in feature_views
+            for source, feature in _sources(view, end)
+        ]
+        if is_a(self, SPARK):
+            from feast_bc.offline.spark.retrieval import entities_of
+
+            return entities_of(jobs, keys, end)
+        found = [job.to_arrow().select(keys).to_pandas() for job in jobs]
         entities: pd.DataFrame = pd.concat(found).drop_duplicates(ignore_index=True)
         entities[EVENT_TIMESTAMP] = pd.Timestamp(end)
         return entities

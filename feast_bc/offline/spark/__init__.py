@@ -1,0 +1,1 @@
+"""Version views over Spark: the joined rows are resolved where they are, in Spark's workers."""
