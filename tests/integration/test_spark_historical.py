@@ -305,14 +305,17 @@ def test_historical_vectors(store: FeatureStore) -> None:
 
 @pytest.mark.parametrize("kind", ENTITY_DFS)
 def test_saved_dataset(store: FeatureStore, kind: str) -> None:
-    """Feast reads it back, with the columns beside the features."""
+    """Feast reads it back: the keys, the instants and the features."""
     job = store.get_historical_features(ENTITY_DFS[kind](), REFS, full_feature_names=True)
     # Feast makes no data source of a storage that has a path alone.
     storage = SavedDatasetSparkStorage(table=f"set_{kind}")
     saved = store.create_saved_dataset(job, name=f"set_{kind}", storage=storage)
-    frame = saved.to_df().sort_values("label")
+    frame = saved.to_df()
+    hours = (pd.to_datetime(frame["event_timestamp"], utc=True) - at(0)) / pd.Timedelta(hours=1)
+    rows = list(zip(frame["user_id"], hours, strict=True))
+    assert sorted(rows) == sorted(ASKED)
     for version, name in enumerate(FULL):
-        same(list(frame[name]), expected(version))
+        same(list(frame[name]), [FAMILY.value(version, user, hour) for user, hour in rows])
 
 
 def test_persist_under_a_path(store: FeatureStore, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ class SparkRetrieval:
             dict(zip(frame.columns, dtypes, strict=True))
         )
         request = self._request(frame.columns, timestamp, row=None)
-        return self._made(inner, partial(self._resolved, request), timestamp, frame.columns, {})
+        return self._made(inner, partial(self._resolved, request), {})
 
     def _of_pandas(self, entity_df: pd.DataFrame) -> BackwardCompatibleSparkRetrievalJob:
         self._check(list(entity_df.columns))
@@ -114,7 +114,7 @@ class SparkRetrieval:
             return self._resolved(request, joined.orderBy(ROW))
 
         types = {field.name: field.type for field in whole.schema}
-        return self._made(inner, resolve, timestamp, whole.column_names, types)
+        return self._made(inner, resolve, types)
 
     def _check(self, columns: Sequence[str]) -> None:
         keys = self._retrieval.join_keys
@@ -149,8 +149,6 @@ class SparkRetrieval:
         self,
         inner: SparkRetrievalJob,
         resolve: Callable[[DataFrame], DataFrame],
-        timestamp: str,
-        columns: Sequence[str],
         types: dict[str, pa.DataType],
     ) -> BackwardCompatibleSparkRetrievalJob:
         edges = inner.metadata
@@ -163,8 +161,7 @@ class SparkRetrieval:
             on_demand_feature_views=self._on_demand_feature_views,
             metadata=RetrievalMetadata(
                 features=self._feature_refs,
-                # As Feast's own: what a saved dataset brings back beside the features.
-                keys=[name for name in columns if name != timestamp],
+                keys=self._retrieval.join_keys,
                 min_event_timestamp=edges and edges.min_event_timestamp,
                 max_event_timestamp=edges and edges.max_event_timestamp,
             ),
