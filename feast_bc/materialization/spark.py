@@ -100,11 +100,12 @@ class SparkEngine:
             vectors = {row[VERSION]: row["count"] for row in needed}
             rows = decided.withColumn(VECTOR, f.lit(None).cast("array<float>"))
             for member, native in natives.items():
-                if vectors.get(member.version):
-                    rows = rows.unionByName(self._vectors(member, native, decided, keys))
+                if count := vectors.get(member.version):
+                    window = native.where(f.col(INSTANT) <= work.until)
+                    rows = rows.unionByName(self._vectors(member, window, count, decided, keys))
             buckets = -(-sum(vectors.values()) // _ROWS_PER_BUCKET)
-            count = max(buckets, self._partitions(natives))
-            rows = rows.repartition(count, *map(_column, keys))
+            partitions = max(buckets, self._partitions(natives))
+            rows = rows.repartition(partitions, *map(_column, keys))
             if access(self._store).one_process:
                 rows = rows.repartition(1)
             report = rows.mapInArrow(
@@ -169,12 +170,27 @@ class SparkEngine:
         return max(scanned, self._session.sparkContext.defaultParallelism)
 
     def _vectors(
-        self, member: EmbeddingVersion, native: DataFrame, decided: DataFrame, keys: list[str]
+        self,
+        member: EmbeddingVersion,
+        rows: DataFrame,
+        count: int,
+        decided: DataFrame,
+        keys: list[str],
     ) -> DataFrame:
-        """The rows of a version that are needed, with their vectors."""
-        needed = decided.where((f.col(VERSION) == member.version) & f.col(NEEDED))
-        wanted = needed.select(*map(_column, keys), INSTANT)
-        return native.join(wanted, [*keys, INSTANT], "left_semi").select(
+        """The rows of a version that are needed, with their vectors.
+
+        Args:
+            member: the version.
+            rows: its rows in the window.
+            count: how many of them are needed. If all are, there is nothing to join.
+            decided: from `_decided`.
+            keys: the join keys.
+        """
+        if rows.count() != count:
+            needed = decided.where((f.col(VERSION) == member.version) & f.col(NEEDED))
+            wanted = needed.select(*map(_column, keys), INSTANT)
+            rows = rows.join(wanted, [*keys, INSTANT], "left_semi")
+        return rows.select(
             *map(_column, keys),
             VERSION,
             INSTANT,

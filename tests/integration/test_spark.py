@@ -7,16 +7,20 @@ import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 # Imported before any test: these modules put warning filters of their own in front of pytest's.
 import feast.infra.offline_stores.contrib.spark_offline_store.spark  # noqa: F401
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from feast import FeatureStore, RepoConfig
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.repo_config import RegistryConfig
 
+from feast_bc.errors import DimensionError
 from tests.support.families import EXAMPLE, USER, at, online, same
 
 pytestmark = pytest.mark.skipif(
@@ -104,3 +108,36 @@ def test_materialize(store: FeatureStore) -> None:
     users = [1, 2, 3, 9]
     same(online(store, "user_embedding_v0", users), [EXAMPLE.value(0, u, 6) for u in users])
     assert np.array(online(store, "user_embedding_v1", [1])).shape == (1, 3)
+
+
+def test_a_bad_vector_fails_the_run_until_it_is_repaired(
+    store: FeatureStore, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The error is the one of a single machine; no watermark moves; a re-run completes."""
+    source = store.get_feature_view("user_embedding_v1").batch_source.members[0].source
+    table = pq.read_table(source.path)
+    bad = [None if vector is None else vector[:-1] for vector in table["embedding"].to_pylist()]
+    place = table.schema.get_field_index("embedding")
+    column = pa.array(bad, table.schema.field("embedding").type)
+    before = store.get_feature_view("user_embedding_v1").materialization_intervals
+    pq.write_table(table.set_column(place, "embedding", column), source.path)
+    session().catalog.clearCache()
+    try:
+        with pytest.raises(DimensionError, match=r"user_embedding_v[01].*expected vectors of"):
+            store.materialize(at(0), at(7))
+    finally:
+        pq.write_table(table, source.path)
+    after = store.get_feature_view("user_embedding_v1").materialization_intervals
+    assert after == before
+    store.materialize(at(0), at(7))
+    users = [1, 2, 3, 9]
+    same(online(store, "user_embedding_v0", users), [EXAMPLE.value(0, u, 7) for u in users])
+
+
+def test_only_counts_come_to_the_driver(store: FeatureStore) -> None:
+    """The local engine pulls the vectors; Spark's workers report one row per bucket."""
+    if store.config.batch_engine.type != "spark.engine":
+        pytest.skip("The local engine has no workers.")
+    with patch("feast_bc.offline.store.BackwardCompatibleOfflineStore.latest_rows") as pulled:
+        store.materialize(at(0), at(8))
+    assert not pulled.called
