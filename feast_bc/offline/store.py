@@ -267,12 +267,8 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         feature_views: Sequence[FeatureView],
         start_date: datetime | None,
         end_date: datetime | None,
-    ) -> Any:
-        """Every entity with a row in the window, for retrieval without an entity dataframe.
-
-        Returns:
-            A dataframe; over Spark a Spark DataFrame.
-        """
+    ) -> pd.DataFrame:
+        """Every entity with a row in the window, for retrieval without an entity dataframe."""
         start, end = compute_non_entity_date_range(list(feature_views), start_date, end_date)
         keys = common_join_keys(feature_views)
         jobs = [
@@ -281,10 +277,11 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             for source, feature in _sources(view, end)
         ]
         if is_a(self, SPARK):
-            from feast_bc.offline.spark.retrieval import entities_of
-
-            return entities_of(jobs, keys, end)
-        found = [job.to_arrow().select(keys).to_pandas() for job in jobs]
+            # Keys alone come to the driver. A Spark DataFrame would have its instants read in the
+            # driver's time zone by Feast.
+            found = [job.to_spark_df().select(*keys).distinct().toPandas() for job in jobs]
+        else:
+            found = [job.to_arrow().select(keys).to_pandas() for job in jobs]
         entities: pd.DataFrame = pd.concat(found).drop_duplicates(ignore_index=True)
         entities[EVENT_TIMESTAMP] = pd.Timestamp(end)
         return entities

@@ -225,9 +225,11 @@ def test_a_version_activated_in_between(tmp_path: Path, monkeypatch: pytest.Monk
     store = make_store(tmp_path, materialization={"online_write_batch_size": BATCH})
     store.apply([USER, *before.write(tmp_path).feature_views().values()])
 
+    # An activation writes no native vectors.
+    active = FAMILY.write(tmp_path).feature_views().values()
+
     def activate() -> None:
-        other = make_store(tmp_path)
-        other.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
+        make_store(tmp_path).apply([USER, *active])
 
     before_batch(monkeypatch, SqliteWriter, 3, activate)
     store.materialize(at(-1), at(6))

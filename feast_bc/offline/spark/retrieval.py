@@ -7,7 +7,6 @@ with one `mapInArrow`, whose workers resolve and transform. The driver sees no v
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,7 @@ from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.type_map import spark_schema_to_np_dtypes
-from pyspark.sql import DataFrame, functions
+from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, DataType, FloatType, StructField, StructType
 
 from feast_bc.columns.vectors import VECTOR_TYPE
@@ -168,17 +167,6 @@ class SparkRetrieval:
             vector_dims=dims,
             types={**types, **dict.fromkeys(dims, VECTOR_TYPE)},
         )
-
-
-def entities_of(
-    jobs: Sequence[SparkRetrievalJob], keys: Sequence[str], instant: datetime
-) -> DataFrame:
-    """The distinct keys in some jobs' rows, each at an instant; lazy."""
-    first, *rest = [job.to_spark_df().select(*keys) for job in jobs]
-    for frame in rest:
-        first = first.union(frame)
-    entities: DataFrame = first.distinct().withColumn(EVENT_TIMESTAMP, functions.lit(instant))
-    return entities
 
 
 def _for_spark(table: pa.Table) -> pa.Table:
