@@ -1,7 +1,7 @@
 """Work as plain data, and what a worker of a distributed engine does with it.
 
 An engine brings rows to its workers as Arrow batches with the columns below. A worker rebuilds the
-views from Feast's own protos and the provider from the configuration: nothing is pickled.
+views from Feast's own protos and the provider from the configuration: no view or store is pickled.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from feast.repo_config import RepoConfig
 from feast_bc import errors
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.align import align, newest_rows
-from feast_bc.columns.arrays import Instants, Mask
+from feast_bc.columns.arrays import NEVER, Instants, Mask
 from feast_bc.columns.entity_keys import key_types
-from feast_bc.errors import InvalidVectorsError, MaterializationError
+from feast_bc.errors import MaterializationError
 from feast_bc.materialization.bucket import Bucket
 from feast_bc.materialization.target import Target
 from feast_bc.materialization.work import Work
-from feast_bc.native.latest_rows import VectorBatches
+from feast_bc.native.latest_rows import VectorBatches, rewritten
 from feast_bc.views.changes import changes, rows_at
 
 VERSION, INSTANT, CREATED = "__version", "__instant", "__created"
@@ -237,10 +237,7 @@ class ShippedRows:
                 or not np.array_equal(taken[INSTANT].to_numpy(), self.instants[part])
                 or not np.array_equal(_micros(taken[CREATED]), self._created[part])
             ):
-                raise InvalidVectorsError(
-                    f"{self._of} was rewritten while it was read. Materialize again; write new "
-                    "files aside and rename them into place."
-                )
+                raise rewritten(self._of)
             yield part, taken[VECTOR]
 
 
@@ -256,7 +253,7 @@ def _newest(rows: pa.Table, join_keys: list[str]) -> pa.Table:
 
 
 def _micros(column: pa.ChunkedArray) -> Instants:
-    found: Instants = pc.fill_null(column, np.iinfo(np.int64).min).to_numpy()
+    found: Instants = pc.fill_null(column, NEVER).to_numpy()
     return found
 
 

@@ -79,7 +79,7 @@ class SparkEngine:
         except Exception as error:  # Spark raises whatever its workers raise
             names = [target.name for target in work.alive()]
             found = MaterializationError(
-                f"Spark did not finish: {type(error).__name__}: {_first_line(error)}. Values that "
+                f"Spark did not finish: {type(error).__name__}: {_message(error)}. Values that "
                 "were written before are valid and stay. Run the same command again; it writes "
                 "what is missing."
             )
@@ -105,9 +105,9 @@ class SparkEngine:
                     rows = rows.unionByName(self._vectors(member, window, count, decided, keys))
             buckets = -(-sum(vectors.values()) // _ROWS_PER_BUCKET)
             partitions = max(buckets, self._partitions(natives))
-            rows = rows.repartition(partitions, *map(_column, keys))
             if access(self._store).one_process:
-                rows = rows.repartition(1)
+                partitions = 1
+            rows = rows.repartition(partitions, *map(_column, keys))
             report = rows.mapInArrow(
                 partial(write, shipped), "view string, error string, message string, values long"
             ).collect()
@@ -217,7 +217,7 @@ def _name(column: str) -> str:
     return "`" + column.replace("`", "``") + "`"
 
 
-def _first_line(error: Exception) -> str:
+def _message(error: Exception) -> str:
     """What a Spark error says, without the stacks of Java and Python."""
     lines = [line.strip() for line in str(error).splitlines()]
     told = [line for line in lines if line and not line.startswith(("at ", "...", "File "))]

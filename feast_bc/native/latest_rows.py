@@ -151,26 +151,32 @@ class StreamedRows:
                 self._check_unchanged(taken, part)
                 yield part, pa.chunked_array([taken.column(0)])
         if len(rows) and rows[-1] >= start:
-            self._changed()
+            raise rewritten(self._of)
         self._check_files()
 
     def _check_files(self) -> None:
         # Vectors may change where keys and timestamps stay.
         if not self._batches.unchanged():
-            self._changed()
+            raise rewritten(self._of)
 
     def _check_unchanged(self, taken: pa.RecordBatch, rows: RowNumbers) -> None:
         keys = pa.Table.from_batches([taken]).select(self._columns[:-1])
         instants = to_instants(pa.chunked_array([taken.column(len(self._columns))]))
         same = keys.equals(self.keys.take(pa.array(rows)))
         if not same or not np.array_equal(instants, self.instants[rows]):
-            self._changed()
+            raise rewritten(self._of)
 
-    def _changed(self) -> None:
-        raise InvalidVectorsError(
-            f"{self._of} was rewritten while it was read. Materialize again; write new files "
-            "aside and rename them into place."
-        )
+
+def rewritten(of: str) -> InvalidVectorsError:
+    """The error for a source that changed between two reads.
+
+    Args:
+        of: what it is.
+    """
+    return InvalidVectorsError(
+        f"{of} was rewritten while it was read. Materialize again; write new files aside and "
+        "rename them into place."
+    )
 
 
 def latest_rows(
