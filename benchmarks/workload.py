@@ -24,6 +24,7 @@ from feast_bc.columns.vectors import from_matrix
 from feast_bc.rule import Activation
 from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.transforms.artifact import TransformRef, digest, dumps
+from feast_bc.transforms.location import tensor_file
 
 NAME = "user_embedding"
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
@@ -92,7 +93,8 @@ class Workload:
             link = None
             if k:
                 data = dumps(self.backward(k))
-                file = self.folder / f"backward_{k}.safetensors"
+                file = self.folder / f"v{k}" / tensor_file(digest(data))
+                file.parent.mkdir(exist_ok=True)
                 file.write_bytes(data)
                 link = TransformRef(str(file), digest(data), k, k - 1, self.dim, self.dim)
             members.append(

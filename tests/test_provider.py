@@ -136,9 +136,9 @@ def test_a_store_without_the_provider_is_told(tmp_path: Path) -> None:
 def test_apply_refuses_a_tampered_transformation(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     view = FAMILY.write(tmp_path).view(0)
-    file = tmp_path / "b1.safetensors"
+    (file,) = tmp_path.glob("backward/v1/*")
     file.write_bytes(file.read_bytes()[:-1] + b"\x00")
-    with pytest.raises(ArtifactError, match=r"b1\.safetensors: sha256 mismatch"):
+    with pytest.raises(ArtifactError, match=r"backward-.*\.safetensors: sha256 mismatch"):
         store._get_provider().validate_data_source(store.config, view.batch_source)
 
 

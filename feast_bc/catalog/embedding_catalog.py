@@ -39,6 +39,7 @@ from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.transforms.artifact import MANIFEST_FILE, TransformRef, digest, dumps
 from feast_bc.transforms.entry import TransformEntry
 from feast_bc.transforms.holdout import Holdout
+from feast_bc.transforms.location import tensor_file
 
 
 class EmbeddingCatalog:
@@ -382,6 +383,5 @@ def _now() -> datetime:
 def _entry(transform: BackwardTransform | None, data: bytes) -> StoredTransform | None:
     if transform is None:
         return None
-    # Named by content: racing publishers never write over one another.
-    file = f"backward-{digest(data)[:12]}.safetensors"
-    return StoredTransform(**dict(TransformEntry.of(transform, digest(data))), file=file)
+    entry = TransformEntry.of(transform, digest(data))
+    return StoredTransform(**dict(entry), file=tensor_file(entry.sha256))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from feast_bc.catalog.manifest import Manifest
 from feast_bc.errors import CatalogError, ChainGapError, DirectionError
 from feast_bc.transforms import BackwardTransform
+from feast_bc.transforms.base import MAX_DIM
 from feast_bc.transforms.hop import check_hop
 
 
@@ -28,10 +29,10 @@ def check_link(
         ChainGapError, DirectionError, DimensionError, CatalogError: as there.
     """
     of = f"{embedding} version {version}"
-    if version < 0 or dim < 1 or not join_keys or isinstance(join_keys, str):
+    if version < 0 or not 1 <= dim <= MAX_DIM or not join_keys or isinstance(join_keys, str):
         raise CatalogError(
-            f"{of}: expected a version >= 0, a dimension >= 1 and a list of join keys; got "
-            f"dimension {dim} and join keys {join_keys!r}."
+            f"{of}: expected a version >= 0, a dimension from 1 to {MAX_DIM} and a list of join "
+            f"keys; got dimension {dim} and join keys {join_keys!r}."
         )
     if version == 0 and transform is not None:
         raise DirectionError(f"{of} is the oldest: it takes no transformation, got {transform!r}.")

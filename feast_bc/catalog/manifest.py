@@ -17,6 +17,7 @@ from feast_bc.catalog.data_source_json import source_from_json, source_to_json
 from feast_bc.errors import CatalogError
 from feast_bc.stored_format import Instant, JsonObject, StoredFormat, json_values
 from feast_bc.transforms.artifact import MANIFEST_FILE
+from feast_bc.transforms.base import MAX_DIM
 from feast_bc.transforms.entry import HoldoutEntry, TransformEntry
 from feast_bc.transforms.holdout import Holdout
 
@@ -63,7 +64,7 @@ class Manifest(StoredFormat):
 
     embedding: str
     version: int = Field(ge=0)
-    dim: int = Field(ge=1)
+    dim: int = Field(ge=1, le=MAX_DIM)
     feature: str
     join_keys: tuple[str, ...]
     stored_source: JsonObject = Field(alias="source")

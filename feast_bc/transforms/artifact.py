@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import safetensors.numpy
 from pydantic import ConfigDict
 from safetensors import SafetensorError
@@ -24,6 +23,7 @@ from feast_bc.stored_format import JsonObject, StoredFormat, json_values
 from feast_bc.transforms import KINDS, BackwardTransform
 from feast_bc.transforms.entry import HoldoutEntry, TransformEntry
 from feast_bc.transforms.holdout import Holdout
+from feast_bc.transforms.location import check_location, read
 
 MANIFEST_FILE = "manifest.json"
 TENSOR_FILE = "backward.safetensors"
@@ -80,12 +80,15 @@ class TransformRef:
         """Read, verify and rebuild the transformation.
 
         Raises:
-            ArtifactError: the file is missing, truncated or differs from the digest.
+            ArtifactError: the file is missing, truncated, differs from the digest, or is none
+                that `check_location` allows.
             DirectionError, DimensionError: the file holds another transformation than promised.
         """
+        check_location(self.uri, version=self.from_version, sha256=self.sha256)
         try:
-            with fsspec.open(self.uri, "rb") as file:
-                data = file.read()
+            data = read(self.uri)
+        except ArtifactError:
+            raise
         except FileNotFoundError:
             raise ArtifactError(
                 f"{self.uri}: the transformation {self.from_version} -> {self.to_version} is "
@@ -98,7 +101,13 @@ class TransformRef:
                 "settings and credentials in this process's environment, and that the fsspec "
                 "driver of the protocol is installed."
             ) from error
-        transform = loads(data, sha256=self.sha256, of=self.uri)
+        # Not told what was found: whoever wrote the registry may want to know of a file of ours.
+        if digest(data) != self.sha256:
+            raise ArtifactError(
+                f"{self.uri}: sha256 mismatch, expected {self.sha256}. The file was changed or cut "
+                "short: restore it, or publish the version again."
+            )
+        transform = loads(data, of=self.uri)
         if (transform.from_version, transform.to_version) != (self.from_version, self.to_version):
             raise DirectionError(
                 f"{self.uri}: expected a transformation {self.from_version} -> "

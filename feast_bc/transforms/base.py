@@ -17,6 +17,9 @@ from feast_bc.errors import DimensionError, DirectionError, InvalidVectorsError
 if TYPE_CHECKING:
     from feast_bc.transforms.affine import AffineTransform
 
+MAX_DIM = 2**14
+"""The largest dimension. A file of a few bytes may promise any."""
+
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 
 
@@ -39,9 +42,9 @@ class BackwardTransform(ABC):
                 f"A backward transformation leads from a newer version to an older one; got "
                 f"{from_version} -> {to_version}. Swap the versions (and train in that direction)."
             )
-        if from_dim < 1 or to_dim < 1:
+        if not (1 <= from_dim <= MAX_DIM and 1 <= to_dim <= MAX_DIM):
             raise DimensionError(
-                f"{from_version} -> {to_version}: dimensions must be at least 1, got "
+                f"{from_version} -> {to_version}: dimensions must be from 1 to {MAX_DIM}, got "
                 f"{from_dim} -> {to_dim}."
             )
         self.from_version = from_version
@@ -67,13 +70,25 @@ class BackwardTransform(ABC):
 
         Raises:
             DimensionError: the matrix has another number of columns.
+            InvalidVectorsError: a result is not finite.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.from_dim:
             raise DimensionError(
                 f"{self!r} takes a matrix of shape (n, {self.from_dim}); got {vectors.shape}. "
                 f"Pass vectors of version {self.from_version}."
             )
-        return self._apply(vectors.astype(np.float32, copy=False))
+        with np.errstate(over="ignore", invalid="ignore"):
+            out = self._apply(vectors.astype(np.float32, copy=False))
+            # The sum is cheap, and finite only if all of them are.
+            finite = np.isfinite(out.sum()) or np.isfinite(out).all()
+        if not finite:
+            row = int(np.argmin(np.isfinite(out).all(axis=1)))
+            raise InvalidVectorsError(
+                f"{self!r}: the result of row {row} is NaN or infinity; expected finite numbers. "
+                "Its input is not finite, or the transformation's weights are too large: publish a "
+                "better one."
+            )
+        return out
 
     def apply_arrow(self, column: pa.Array | pa.ChunkedArray) -> pa.Array:
         """Transform a list column of `from_dim` floats; null vectors stay null.

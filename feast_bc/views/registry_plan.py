@@ -13,6 +13,7 @@ from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.rule import Activation
 from feast_bc.stored_format import Instant, JsonObject, Part, StoredFormat
 from feast_bc.transforms.artifact import TransformRef
+from feast_bc.transforms.base import MAX_DIM
 from feast_bc.views.serving import Serving
 
 
@@ -54,7 +55,7 @@ class MemberEntry(Part):
     """A version of the embedding: the fields of `EmbeddingVersion`."""
 
     version: int = Field(ge=0)
-    dim: int = Field(ge=1)
+    dim: int = Field(ge=1, le=MAX_DIM)
     feature: str
     source: JsonObject
     transform: ReferenceEntry | None

@@ -18,7 +18,7 @@ def edit(path: Path, **changes: Any) -> None:
 def test_a_tampered_transformation(local: EmbeddingCatalog) -> None:
     path = tensor_file(local, 1)
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
-    with pytest.raises(ArtifactError, match=f"{path.name}: sha256 mismatch, expected .* found"):
+    with pytest.raises(ArtifactError, match=f"{path.name}: sha256 mismatch, expected "):
         local.transform("user_embedding", 1)
     found = problems(local)
     assert "sha256 mismatch" in found["user_embedding: version 1: transformation"]

@@ -19,9 +19,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.rule import Activation
 from feast_bc.transforms import AffineTransform
-from feast_bc.transforms.artifact import TransformRef, digest, dumps
 from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.support.families import at, make_store
+from tests.support.links import stored
 from tests.support.online_stores import (
     redis_client,
     redis_dump,
@@ -84,16 +84,9 @@ def embedding(folder: Path, keys: Keys, *, seed: int = 0) -> VersionedEmbedding:
         pq.write_table(table, folder / f"native{k}.parquet", row_group_size=16)
         link = None
         if k:
-            data = dumps(
-                AffineTransform(
-                    rng.integers(-2, 3, (DIMS[k - 1], dim)).astype(float),
-                    from_version=k,
-                    to_version=k - 1,
-                )
-            )
-            (folder / f"b{k}.safetensors").write_bytes(data)
-            uri = str(folder / f"b{k}.safetensors")
-            link = TransformRef(uri, digest(data), k, k - 1, dim, DIMS[k - 1])
+            weight = rng.integers(-2, 3, (DIMS[k - 1], dim)).astype(float)
+            backward = AffineTransform(weight, from_version=k, to_version=k - 1)
+            link = stored(backward, folder)
         versions.append(
             EmbeddingVersion(
                 version=k,

@@ -19,9 +19,9 @@ from feast.value_type import ValueType
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.rule import Activation
 from feast_bc.transforms import AffineTransform, BackwardTransform
-from feast_bc.transforms.artifact import TransformRef, digest, dumps
 from feast_bc.views.serving import Serving
 from feast_bc.views.versioned_embedding import VersionedEmbedding
+from tests.support.links import stored
 
 T0 = datetime(2026, 1, 1, tzinfo=timezone.utc)
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
@@ -83,12 +83,7 @@ class Family:
             path = folder / f"v{k}.parquet"
             rows = [row for row in self.rows if row.version == k]
             pq.write_table(native_table(rows), path)
-            link = None
-            if k:
-                data = dumps(self.transforms[k - 1])
-                file = folder / f"b{k}.safetensors"
-                file.write_bytes(data)
-                link = TransformRef(str(file), digest(data), k, k - 1, dim, self.dims[k - 1])
+            link = stored(self.transforms[k - 1], folder / "backward") if k else None
             versions.append(
                 EmbeddingVersion(
                     version=k,

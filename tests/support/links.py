@@ -1,10 +1,19 @@
-"""Transformations of version k to version k - 1, with random weights."""
+"""Transformations of version k to version k - 1, with random weights, and their files."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from feast_bc.transforms import AffineTransform, MLPTransform, TruncationTransform
+from feast_bc.transforms import (
+    AffineTransform,
+    BackwardTransform,
+    MLPTransform,
+    TruncationTransform,
+)
+from feast_bc.transforms.artifact import TransformRef, digest, dumps
+from feast_bc.transforms.location import tensor_file
 
 
 def affine(
@@ -33,3 +42,19 @@ def mlp(k: int, from_dim: int, to_dim: int, *, hidden: int = 5, seed: int = 0) -
 
 def truncation(k: int, from_dim: int, to_dim: int) -> TruncationTransform:
     return TruncationTransform(from_version=k, to_version=k - 1, from_dim=from_dim, to_dim=to_dim)
+
+
+def stored(transform: BackwardTransform, folder: Path) -> TransformRef:
+    """Write a transformation below `folder` as a catalog does."""
+    data = dumps(transform)
+    file = folder / f"v{transform.from_version}" / tensor_file(digest(data))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+    return TransformRef(
+        uri=str(file),
+        sha256=digest(data),
+        from_version=transform.from_version,
+        to_version=transform.to_version,
+        from_dim=transform.from_dim,
+        to_dim=transform.to_dim,
+    )

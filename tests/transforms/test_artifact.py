@@ -1,7 +1,7 @@
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +13,6 @@ from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.transforms.artifact import (
     MANIFEST_FILE,
     TENSOR_FILE,
-    TransformRef,
     digest,
     dumps,
     load_artifact,
@@ -21,14 +20,9 @@ from feast_bc.transforms.artifact import (
     save_artifact,
 )
 from feast_bc.transforms.holdout import Holdout
-from tests.support.links import affine, mlp, truncation
+from tests.support.links import affine, mlp, stored, truncation
 
 KINDS = [affine(1, 4, 3), affine(2, 3, 5, bias=False), mlp(3, 4, 2), truncation(1, 4, 2)]
-
-
-def reference(path: Path, data: bytes, **changes: Any) -> TransformRef:
-    promised = {"from_version": 1, "to_version": 0, "from_dim": 4, "to_dim": 3}
-    return TransformRef(uri=str(path), sha256=digest(data), **{**promised, **changes})
 
 
 @pytest.mark.parametrize("transform", KINDS, ids=repr)
@@ -143,26 +137,31 @@ def test_a_manifest_of_another_transformation_is_refused(tmp_path: Path) -> None
 
 
 def test_reference_loads_and_verifies(tmp_path: Path) -> None:
-    data = dumps(affine(1, 4, 3))
-    path = tmp_path / "b.safetensors"
-    path.write_bytes(data)
-    assert repr(reference(path, data).load()) == repr(affine(1, 4, 3))
-    with pytest.raises(DirectionError, match="expected a transformation 2 -> 1"):
-        reference(path, data, from_version=2, to_version=1).load()
+    link = stored(affine(1, 4, 3), tmp_path)
+    assert repr(link.load()) == repr(affine(1, 4, 3))
+    with pytest.raises(DirectionError, match="expected a transformation 1 -> 2"):
+        replace(link, to_version=2).load()
     with pytest.raises(DimensionError, match="expected dimensions 5 -> 3"):
-        reference(path, data, from_dim=5).load()
-    with pytest.raises(ArtifactError, match="sha256 mismatch"):
-        reference(path, data + b" ").load()
+        replace(link, from_dim=5).load()
+    path = Path(link.uri)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b" ")
+    with pytest.raises(ArtifactError, match=f"sha256 mismatch, expected {link.sha256}") as told:
+        link.load()
+    assert digest(whole + b" ") not in str(told.value)
     path.unlink()
-    with pytest.raises(
-        ArtifactError, match=r"b\.safetensors: the transformation 1 -> 0 is missing"
-    ):
-        reference(path, data).load()
+    with pytest.raises(ArtifactError, match=r"backward-.*: the transformation 1 -> 0 is missing"):
+        link.load()
 
 
 def test_an_unreachable_reference_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"cannot be read .*IsADirectoryError"):
-        reference(tmp_path, b"").load()
+    link = stored(affine(1, 4, 3), tmp_path)
+    path = Path(link.uri)
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.write_text("a file where a folder was")
+    with pytest.raises(ArtifactError, match=r"cannot be read .*NotADirectoryError"):
+        link.load()
 
 
 def test_a_driver_that_fails_in_its_own_way(
@@ -174,6 +173,7 @@ def test_a_driver_that_fails_in_its_own_way(
     def fail(*_: object, **__: object) -> None:
         raise NoCredentialsError("Unable to locate credentials")
 
-    monkeypatch.setattr("feast_bc.transforms.artifact.fsspec.open", fail)
+    link = stored(affine(1, 4, 3), tmp_path)
+    monkeypatch.setattr("feast_bc.transforms.location.fsspec.url_to_fs", fail)
     with pytest.raises(ArtifactError, match=r"NoCredentialsError.*in this process's environment"):
-        reference(tmp_path / "b.safetensors", b"").load()
+        link.load()

@@ -123,7 +123,7 @@ def test_compose_refuses_what_is_no_chain(
     ("make", "error", "message"),
     [
         (lambda: truncation(1, 2, 3), DimensionError, "cannot grow"),
-        (lambda: truncation(1, 2, 0), DimensionError, "at least 1"),
+        (lambda: truncation(1, 2, 0), DimensionError, "from 1 to 16384"),
         (lambda: MLPTransform([], from_version=1, to_version=0), DimensionError, "1 layer"),
         (
             lambda: AffineTransform(np.eye(2), np.ones(3), from_version=1, to_version=0),
