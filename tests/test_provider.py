@@ -14,7 +14,8 @@ from feast.repo_config import RegistryConfig
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.errors import ArtifactError, InvalidVectorsError, NameCollisionError, ProviderError
-from feast_bc.provider import check_names
+from feast_bc.online.online_vectors import online_vectors
+from feast_bc.provider import BackwardCompatibleProvider, check_names
 from feast_bc.views.serving import Serving
 from tests.support.families import EXAMPLE, USER, Family, Row, at, make_store, offline, online, same
 from tests.support.plain_views import plain_view
@@ -24,6 +25,10 @@ FAMILY = Family(
     rows=[Row(0, 1, 1, (1, 2)), Row(1, 1, 4, (1, 2, 3)), Row(1, 2, 4, (4, 5, 6))],
     active={1: [(5, None)]},
 )
+
+
+class OwnProvider(BackwardCompatibleProvider):
+    """A team's own, made from ours."""
 
 
 @pytest.mark.parametrize("kind", ["file", "sql"])
@@ -131,6 +136,27 @@ def test_a_store_without_the_provider_is_told(tmp_path: Path) -> None:
     view = FAMILY.write(tmp_path).view(0)
     with pytest.raises(ProviderError, match=r"`provider: local`.*BackwardCompatibleProvider"):
         store._get_provider().validate_data_source(store.config, view.batch_source)
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        "feast_bc.BackwardCompatibleProvider",
+        "feast_bc.provider.BackwardCompatibleProvider",
+        f"{OwnProvider.__module__}.OwnProvider",
+    ],
+)
+@pytest.mark.parametrize("serving", ["materialized", "on_read"])
+def test_our_provider_under_any_name(tmp_path: Path, provider: str, serving: Serving) -> None:
+    store = make_store(tmp_path, provider=provider)
+    embedding = replace(FAMILY, serving=serving).write(tmp_path)
+    view = embedding.view(0)
+    store._get_provider().validate_data_source(store.config, view.batch_source)
+    store.apply([USER, *embedding.feature_views().values()])
+    store.materialize(at(0), at(6))
+    found, present = online_vectors(store, view.name, [1])
+    assert found.shape == (1, 2)
+    assert present.all()
 
 
 def test_apply_refuses_a_tampered_transformation(tmp_path: Path) -> None:

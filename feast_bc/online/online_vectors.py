@@ -17,7 +17,7 @@ from feast_bc.online.on_read import resolve
 from feast_bc.online.reader import StoreReader
 from feast_bc.online.request import VALUES, Reading, Request, run, run_async
 from feast_bc.online.stores import reader_for_table
-from feast_bc.views.source import PROVIDER
+from feast_bc.views.source import PROVIDER, serves_version_views
 from feast_bc.views.stored_views import is_on_read, version_source
 
 
@@ -74,7 +74,7 @@ def _prepare(store: FeatureStore, name: str, ids: Any) -> _Prepared:
     keys = join_keys(view, ids)
     reader = reader_for_table(online_store, store.config, view, keys)
     if is_on_read(view):
-        if store.config.provider != PROVIDER:
+        if not serves_version_views(store.config.provider):
             raise ProviderError(
                 f"{name!r} is served on read, which takes `provider: {PROVIDER}` in "
                 f"feature_store.yaml; found `provider: {store.config.provider}`."
