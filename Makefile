@@ -10,7 +10,7 @@ DEV := $(VENV)/.dev
 # that take longest have few tests.
 WORKERS ?= 2
 
-.PHONY: demo test test-wheel test-next lint check-rule mutants bench clean
+.PHONY: demo test test-wheel test-next lint check-rule fuzz mutants bench clean
 
 demo: $(DEMO)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
 	$(RUN) -m training demo
@@ -31,6 +31,12 @@ lint: $(DEV)
 
 check-rule: $(DEV)  ## the one rule over 500 random histories, through the public surface
 	$(RUN) -m tests.checker --histories 500 --steps 20
+
+fuzz: $(DEV)  ## a million hostile inputs for everything that is stored; then as atheris chooses
+	$(RUN) -m tests.fuzz --inputs 1000000
+	$(RUN) -m pip install --quiet --constraint constraints.txt atheris
+	$(RUN) -m tests.fuzz --coverage --only transform --inputs 200000
+	$(RUN) -m tests.fuzz --coverage --only plan --inputs 200000
 
 mutants: $(DEV)  ## which changes of the rule no test would notice
 	$(RUN) -m tests.mutants feast_bc/rule --tests tests/rule

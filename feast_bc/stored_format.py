@@ -75,7 +75,7 @@ class StoredFormat(Part):
             ArtifactError: it is no such format, or of a newer schema.
         """
         try:
-            found = from_json(data)
+            found = from_json(data, allow_inf_nan=False)
         except ValueError as error:  # also for what is nested too deeply
             raise _malformed(cls, data, of, str(error)) from error
         check_schema(found, cls.SCHEMA, of=of)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from feast.data_source import DataSource
-from feast.errors import FeastError
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
-from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+from google.protobuf.json_format import MessageToDict, ParseDict
 
 from feast_bc.errors import CatalogError
 
@@ -33,8 +32,9 @@ def source_from_json(message: dict[str, Any], *, of: str) -> DataSource:
     """
     try:
         return DataSource.from_proto(ParseDict(message, DataSourceProto()))
-    except (ParseError, ValueError, ImportError, FeastError) as error:
+    except Exception as error:  # a source's class may be anybody's
         raise CatalogError(
-            f"{of}: the data source cannot be rebuilt ({error}). Install the package that defines "
+            f"{of}: the data source cannot be rebuilt "
+            f"({type(error).__name__}: {error}). Install the package that defines "
             f"{message.get('data_source_class_type', 'its class')}, or publish the version again."
         ) from error

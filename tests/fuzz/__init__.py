@@ -1,0 +1,1 @@
+"""Hostile input for everything that is stored: `python -m tests.fuzz`."""
