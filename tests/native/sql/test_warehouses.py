@@ -15,13 +15,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 import pytest
+from feast.infra.utils import aws_utils
 
 from feast_bc.columns.instants import to_micros
 from feast_bc.columns.vectors import to_matrix
 from feast_bc.native.latest_rows import latest_rows
 from feast_bc.native.sql.jobs import job_table
 from feast_bc.native.sql.queried_rows import QueriedRows
+from tests.support.s3_server import CREDENTIALS, s3_server
 
 END = datetime(2026, 1, 2, 3, 4, 5, 678901, timezone.utc)
 AT = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -199,8 +203,8 @@ def test_recorded_sql(name: str) -> None:
             f"ORDER BY {stamp} DESC, {q}made{q} DESC NULLS LAST, {present} DESC"
         )
         ranked = (
-            f"SELECT {q}user_id{q} AS fbc_key_0, {stamp} AS fbc_at, {present} AS fbc_present{more}, "  # noqa: S608
-            f"ROW_NUMBER() OVER ({window}) AS fbc_row "
+            f"SELECT {q}user_id{q} AS fbc_key_0, {stamp} AS fbc_at, "  # noqa: S608
+            f"{present} AS fbc_present{more}, ROW_NUMBER() OVER ({window}) AS fbc_row "
             f"FROM {relation} AS fbc_source WHERE {stamp} <= {until}{of}"
         )
         return f"SELECT {columns} FROM ({ranked}) fbc_rows WHERE fbc_row = 1"  # noqa: S608
@@ -233,3 +237,63 @@ def test_a_null_that_bigquery_gives_as_an_empty_list_is_null_in_retrieval() -> N
     config: Any = SimpleNamespace()
     found = job_table(job, config)
     assert found["fbc_vector"].to_pylist() == [None, [1.0, 2.0], [0.5, 2.0]]
+
+
+class Unloading(Job):
+    """What Redshift and Athena do at Feast's call: they leave parquet files in a folder on S3."""
+
+    def unload(self, path: str) -> None:
+        s3 = pafs.S3FileSystem()
+        for i, batch in enumerate(self.rows()):
+            name = f"{path.removeprefix('s3://')}/000{i}_part_00.parquet"
+            pq.write_table(pa.Table.from_batches([batch]), name, filesystem=s3)
+
+
+class RedshiftRetrievalJob(Unloading):
+    def to_s3(self) -> str:
+        self.unload("s3://embeddings/unload/one")
+        return "s3://embeddings/unload/one"
+
+
+class AthenaRetrievalJob(Unloading):
+    def get_temp_s3_path(self) -> str:
+        return "s3://embeddings/unload/two"
+
+    def get_temp_table_dml_header(self, table: str, path: str) -> str:
+        return f"CREATE TABLE {table} WITH (external_location = '{path}') as "
+
+
+@pytest.mark.parametrize("name", ["Redshift", "Athena"])
+def test_unloaded_files_are_streamed_and_removed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a real S3 protocol; the unloading itself is recorded."""
+    vectors = pa.array(["[0.5,2]", None, "[1,2]"])
+    batches = answer(pa.array([1, 2, 3]), vectors, pa.array([1, 0, 1], pa.int32()))
+    job = {"Redshift": RedshiftRetrievalJob, "Athena": AthenaRetrievalJob}[name](batches)
+    unloaded: list[str] = []
+
+    def unload(*arguments: str) -> None:
+        unloaded.append(arguments[4])
+        job.unload("s3://embeddings/unload/two")
+
+    monkeypatch.setattr(aws_utils, "execute_athena_query_and_unload_to_s3", unload)
+    with s3_server() as url:
+        for key, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": url}.items():
+            monkeypatch.setenv(key, value)
+        config: Any = SimpleNamespace(
+            offline_store=SimpleNamespace(
+                region="eu-west-1", data_source="catalog", database="db", workgroup="primary"
+            )
+        )
+        job._query_generator = lambda: nullcontext("SELECT fbc_key_0, fbc_vector FROM joined")
+        found = job_table(job, config)
+        left = pafs.S3FileSystem().get_file_info(pafs.FileSelector("embeddings", recursive=True))
+    assert sorted(zip(*found.to_pydict().values(), strict=True)) == [
+        (1, "[0.5,2]"),
+        (2, None),
+        (3, "[1,2]"),
+    ]
+    assert [each.path for each in left if each.is_file] == []
+    assert all("external_location" in query and "joined" in query for query in unloaded)
+    assert len(unloaded) == (name == "Athena")
