@@ -6,10 +6,12 @@ from the drivers' documentation.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timezone
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +27,6 @@ from feast_bc.columns.vectors import to_matrix
 from feast_bc.native.latest_rows import latest_rows
 from feast_bc.native.sql.jobs import job_table
 from feast_bc.native.sql.queried_rows import QueriedRows
-from tests.support.s3_server import CREDENTIALS, s3_server
 
 END = datetime(2026, 1, 2, 3, 4, 5, 678901, timezone.utc)
 AT = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -242,22 +243,24 @@ def test_a_null_that_bigquery_gives_as_an_empty_list_is_null_in_retrieval() -> N
 class Unloading(Job):
     """What Redshift and Athena do at Feast's call: they leave parquet files in a folder on S3."""
 
+    folder: Path
+
     def unload(self, path: str) -> None:
-        s3 = pafs.S3FileSystem()
+        folder = self.folder / path.removeprefix("s3://")
+        folder.mkdir(parents=True)
         for i, batch in enumerate(self.rows()):
-            name = f"{path.removeprefix('s3://')}/000{i}_part_00.parquet"
-            pq.write_table(pa.Table.from_batches([batch]), name, filesystem=s3)
+            pq.write_table(pa.Table.from_batches([batch]), folder / f"000{i}_part_00.parquet")
 
 
 class RedshiftRetrievalJob(Unloading):
     def to_s3(self) -> str:
-        self.unload("s3://embeddings/unload/one")
-        return "s3://embeddings/unload/one"
+        self.unload("s3://bucket/unload/one")
+        return "s3://bucket/unload/one"
 
 
 class AthenaRetrievalJob(Unloading):
     def get_temp_s3_path(self) -> str:
-        return "s3://embeddings/unload/two"
+        return "s3://bucket/unload/one"
 
     def get_temp_table_dml_header(self, table: str, path: str) -> str:
         return f"CREATE TABLE {table} WITH (external_location = '{path}') as "
@@ -265,35 +268,40 @@ class AthenaRetrievalJob(Unloading):
 
 @pytest.mark.parametrize("name", ["Redshift", "Athena"])
 def test_unloaded_files_are_streamed_and_removed(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over a real S3 protocol; the unloading itself is recorded."""
+    """A local folder stands in for S3."""
     vectors = pa.array(["[0.5,2]", None, "[1,2]"])
     batches = answer(pa.array([1, 2, 3]), vectors, pa.array([1, 0, 1], pa.int32()))
     job = {"Redshift": RedshiftRetrievalJob, "Athena": AthenaRetrievalJob}[name](batches)
+    job.folder = tmp_path
     unloaded: list[str] = []
 
     def unload(*arguments: str) -> None:
         unloaded.append(arguments[4])
-        job.unload("s3://embeddings/unload/two")
+        job.unload("s3://bucket/unload/one")
 
+    def remove(_: object, bucket: str, key: str) -> None:
+        shutil.rmtree(tmp_path / bucket / key)
+
+    local = pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem())
+    monkeypatch.setattr(pafs, "S3FileSystem", lambda **_: local)
     monkeypatch.setattr(aws_utils, "execute_athena_query_and_unload_to_s3", unload)
-    with s3_server() as url:
-        for key, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": url}.items():
-            monkeypatch.setenv(key, value)
-        config: Any = SimpleNamespace(
-            offline_store=SimpleNamespace(
-                region="eu-west-1", data_source="catalog", database="db", workgroup="primary"
-            )
+    monkeypatch.setattr(aws_utils, "delete_s3_directory", remove)
+    monkeypatch.setattr(aws_utils, "get_athena_data_client", lambda _: None)
+    monkeypatch.setattr(aws_utils, "get_s3_resource", lambda _: None)
+    config: Any = SimpleNamespace(
+        offline_store=SimpleNamespace(
+            region="eu-west-1", data_source="catalog", database="db", workgroup="primary"
         )
-        job._query_generator = lambda: nullcontext("SELECT fbc_key_0, fbc_vector FROM joined")
-        found = job_table(job, config)
-        left = pafs.S3FileSystem().get_file_info(pafs.FileSelector("embeddings", recursive=True))
-    assert sorted(zip(*found.to_pydict().values(), strict=True)) == [
+    )
+    job._query_generator = lambda: nullcontext("SELECT fbc_key_0, fbc_vector FROM joined")
+    found = job_table(job, config).to_pydict()
+    assert sorted(zip(found["fbc_key_0"], found["fbc_vector"], strict=True)) == [
         (1, "[0.5,2]"),
         (2, None),
         (3, "[1,2]"),
     ]
-    assert [each.path for each in left if each.is_file] == []
+    assert [each for each in tmp_path.rglob("*") if each.is_file()] == []
     assert all("external_location" in query and "joined" in query for query in unloaded)
     assert len(unloaded) == (name == "Athena")
