@@ -41,7 +41,7 @@ fuzz: $(DEV)  ## a million hostile inputs for everything that is stored; then as
 mutants: $(DEV)  ## which changes of the rule no test would notice
 	$(RUN) -m tests.mutants feast_bc/rule --tests tests/rule
 
-BENCHMARKS := materialize part_files online_read online_writers historical historical_spark scale \
+BENCHMARKS := materialize part_files postgres_source online_read online_writers historical historical_spark scale \
 	transform alignment_init training_speed
 
 bench: $(DEV)  ## every benchmark at full size, one after the other; JSON in runs/benchmarks

@@ -159,15 +159,19 @@ class Workload:
 
 
 def make_store(
-    folder: Path, provider: str, objects: Sequence[object], online: dict[str, Any] | None = None
+    folder: Path,
+    provider: str,
+    objects: Sequence[object],
+    online: dict[str, Any] | None = None,
+    offline: dict[str, Any] | None = None,
 ) -> FeatureStore:
-    """A feature repo over DuckDB in a folder of its own, with some objects applied."""
+    """A feature repo in a folder of its own, with some objects applied; over DuckDB by default."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "project": folder.name,
         "provider": provider,
         "registry": str(folder / "registry.db"),
-        "offline_store": {"type": "duckdb"},
+        "offline_store": offline or {"type": "duckdb"},
         "online_store": online or {"type": "sqlite", "path": str(folder / "online.db")},
         "entity_key_serialization_version": 3,
     }

@@ -7,7 +7,7 @@ public method that is overridden, against the installed Feast: a release that mo
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
 from feast import FeatureView, utils
@@ -20,6 +20,9 @@ REDIS, SQLITE, REMOTE = "RedisOnlineStore", "SqliteOnlineStore", "RemoteOnlineSt
 POSTGRES = "PostgreSQLOnlineStore"
 DASK, DUCKDB, SPARK = "DaskOfflineStore", "DuckDBOfflineStore", "SparkOfflineStore"
 SPARK_ENGINE, SPARK_SOURCE = "SparkComputeEngine", "SparkSource"
+POSTGRES_OFFLINE, SNOWFLAKE = "PostgreSQLOfflineStore", "SnowflakeOfflineStore"
+BIGQUERY, REDSHIFT = "BigQueryOfflineStore", "RedshiftOfflineStore"
+ATHENA, TRINO = "AthenaOfflineStore", "TrinoOfflineStore"
 
 
 def is_a(store: object, name: str) -> bool:
@@ -210,3 +213,31 @@ def postgres_has_value_num(store: Any, config: RepoConfig, cursor: Any, table: s
     """Whether a table has Feast's column of numbers; a PostgreSQL store remembers it."""
     has: bool = store._check_table_has_value_num(cursor, table, config)
     return has
+
+
+def offline_query(job: Any) -> AbstractContextManager[str]:
+    """The SQL of a retrieval job of a SQL store, while what it needs stands there."""
+    if hasattr(job, "_query_generator"):
+        query: AbstractContextManager[str] = job._query_generator()
+        return query
+    return nullcontext(job.to_sql())
+
+
+def ask_instead(job: Any, query: str) -> None:
+    """Have a retrieval job of a SQL store, with its connection, run another query."""
+    if hasattr(job, "_query_generator"):
+        job._query_generator = lambda: nullcontext(query)
+    else:
+        job._query = query
+
+
+def postgres_offline_connection(config: RepoConfig) -> Any:
+    """A connection of one's own to the server of a PostgreSQL offline store."""
+    from feast.infra.utils.postgres.connection_utils import _get_conn
+
+    return _get_conn(config.offline_store)
+
+
+def trino_cursor(job: Any) -> Any:
+    """The cursor of a Trino store's job."""
+    return job._client.get_cursor()

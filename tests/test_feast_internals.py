@@ -13,6 +13,10 @@ import pytest
 from feast import FeatureView, utils
 from feast.infra.compute_engines.base import ComputeEngine
 from feast.infra.compute_engines.spark.compute import SparkComputeEngine
+from feast.infra.offline_stores.contrib.postgres_offline_store.postgres import (
+    PostgreSQLOfflineStore,
+    PostgreSQLRetrievalJob,
+)
 from feast.infra.offline_stores.contrib.spark_offline_store.spark import (
     SparkOfflineStore,
     SparkRetrievalJob,
@@ -28,19 +32,23 @@ from feast.infra.online_stores.redis import RedisOnlineStore
 from feast.infra.online_stores.remote import RemoteOnlineStore
 from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.infra.passthrough_provider import PassthroughProvider
+from feast.infra.utils.postgres import connection_utils
 
 from feast_bc import feast_internals
 from feast_bc.feast_internals import (
     DASK,
     DUCKDB,
     POSTGRES,
+    POSTGRES_OFFLINE,
     REDIS,
     REMOTE,
     SPARK,
     SPARK_ENGINE,
     SPARK_SOURCE,
     SQLITE,
+    ask_instead,
     is_a,
+    offline_query,
     postgres_table,
     sqlite_table,
 )
@@ -83,6 +91,7 @@ SIGNATURES: dict[Callable[..., Any], str] = {
     SqliteOnlineStore._get_conn: "self config",
     sqlite._quote_id: "identifier",
     sqlite.adapt_datetime_epoch: "val",
+    connection_utils._get_conn: "config",
     PostgreSQLOnlineStore._get_conn: "self config autocommit",
     PostgreSQLOnlineStore._get_conn_async: "self config autocommit",
     PostgreSQLOnlineStore._check_table_has_value_num: "self cur table_name config",
@@ -100,6 +109,7 @@ def test_signatures(function: Callable[..., Any]) -> None:
         (REDIS, RedisOnlineStore),
         (SQLITE, SqliteOnlineStore),
         (POSTGRES, PostgreSQLOnlineStore),
+        (POSTGRES_OFFLINE, PostgreSQLOfflineStore),
         (REMOTE, RemoteOnlineStore),
         (DASK, DaskOfflineStore),
         (DUCKDB, DuckDBOfflineStore),
@@ -111,6 +121,45 @@ def test_signatures(function: Callable[..., Any]) -> None:
 def test_class_names(name: str, cls: type) -> None:
     assert is_a(cls, name)
     assert not is_a(object(), name)
+
+
+def test_another_query_of_a_job() -> None:
+    job = PostgreSQLRetrievalJob(query="SELECT 1", config=None, full_feature_names=False)
+    with offline_query(job) as query:
+        assert query == "SELECT 1"
+    ask_instead(job, "SELECT 2")
+    with offline_query(job) as query:
+        assert query == job.to_sql() == "SELECT 2"
+
+
+@pytest.mark.parametrize(
+    ("module", "job", "attribute"),
+    [
+        ("snowflake", "SnowflakeRetrievalJob", "_query_generator"),
+        ("bigquery", "BigQueryRetrievalJob", "_query_generator"),
+        ("redshift", "RedshiftRetrievalJob", "_query_generator"),
+        ("contrib/athena_offline_store/athena", "AthenaRetrievalJob", "_query_generator"),
+        ("contrib/trino_offline_store/trino", "TrinoRetrievalJob", "_query"),
+        ("contrib/trino_offline_store/trino", "TrinoRetrievalJob", "_client"),
+    ],
+)
+def test_attributes_of_jobs_whose_drivers_are_not_installed(
+    module: str, job: str, attribute: str
+) -> None:
+    """Read in Feast's source: the modules cannot be imported."""
+    path = Path(inspect.getfile(OfflineStore)).parent / f"{module}.py"
+    (found,) = [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and node.name == job
+    ]
+    assigned = {
+        ast.unparse(target)
+        for node in ast.walk(found)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+    }
+    assert f"self.{attribute}" in assigned
 
 
 def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+BEGINNING = datetime(1700, 1, 1, tzinfo=timezone.utc)
+"""Before every event; pandas cannot hold earlier instants in nanoseconds."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from feast_bc.columns.arrays import Mask, Matrix
+from feast_bc.columns.json_lists import is_text, parse_lists
 from feast_bc.errors import DimensionError, InvalidVectorsError
 
 VECTOR_TYPE = pa.list_(pa.float32())
@@ -18,7 +19,8 @@ def to_matrix(
 
     Args:
         column: `n` vectors; list, large list or fixed-size list of float16, float32 or
-            float64. Null entries are allowed; a column of Arrow type null is all null.
+            float64, or such lists as JSON text. Null entries are allowed; a column of Arrow type
+            null is all null.
         dim: the dimension that every vector must have.
         of: what the column is, for error messages ("user_embedding version 2, ...").
 
@@ -37,7 +39,7 @@ def to_matrix(
         return np.concatenate([m for m, _ in parts]), np.concatenate([p for _, p in parts])
     if pa.types.is_null(array.type):
         return np.empty((0, dim), np.float32), np.zeros(len(array), bool)
-    check_vector_type(array.type, of=of)
+    array = as_lists(array, of=of)
     present = np.asarray(array.is_valid())
     dense = array if present.all() else array.drop_null()
     _check_dimension(dense, dim, of=of)
@@ -76,8 +78,19 @@ def from_matrix(matrix: Matrix, present: Mask | None = None) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values, mask=mask)
 
 
-def check_vector_type(type_: pa.DataType, *, of: str) -> None:
-    """Raise InvalidVectorsError unless `type_` is a list of floats."""
+def as_lists(array: pa.Array, *, of: str) -> pa.Array:
+    """Vectors as a list column, if they are JSON text.
+
+    Raises:
+        InvalidVectorsError: not lists of floats.
+    """
+    if is_text(array.type):
+        return parse_lists(array, of=of)
+    _check_vector_type(array.type, of=of)
+    return array
+
+
+def _check_vector_type(type_: pa.DataType, *, of: str) -> None:
     is_list = (
         pa.types.is_list(type_)
         or pa.types.is_large_list(type_)

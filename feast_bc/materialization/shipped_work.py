@@ -29,7 +29,7 @@ from feast_bc.errors import MaterializationError
 from feast_bc.materialization.bucket import Bucket
 from feast_bc.materialization.target import Target
 from feast_bc.materialization.work import Work
-from feast_bc.native.latest_rows import VectorBatches, rewritten
+from feast_bc.native.vector_batches import VectorBatches, rewritten
 from feast_bc.views.changes import changes, rows_at
 
 VERSION, INSTANT, CREATED = "__version", "__instant", "__created"

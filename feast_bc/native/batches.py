@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from feast.data_source import DataSource
+from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.infra.offline_stores.offline_utils import get_offline_store_from_config
 from feast.repo_config import RepoConfig
 
@@ -17,6 +18,11 @@ from feast_bc.errors import InvalidVectorsError
 from feast_bc.native.batch_source import column_in, is_parquet, is_parquet_to_duckdb
 from feast_bc.native.parquet_files import ParquetFiles, find_parquet
 from feast_bc.native.parquet_nulls import may_hold_nulls
+from feast_bc.native.reading import reading
+from feast_bc.native.sql.jobs import job_table
+from feast_bc.native.sql.sql_source import SqlSource
+
+_Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
 
 _BATCH_ROWS = 16_384
 # Arrow's default buffers the whole file ahead; this keeps a row group or two.
@@ -26,8 +32,9 @@ _SCAN = pads.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=Tr
 class SourceBatches:
     """Reads a batch source in record batches, with the same row order every time.
 
-    Parquet files are streamed, one after the other (see `find_parquet`). Other sources are pulled
-    once, as a table, through the offline store that the feature repo configures.
+    Parquet files are streamed, one after the other (see `find_parquet`), and so are rows of a store
+    that keeps the order a query asks for. Other sources are pulled once, as a table, through the
+    offline store that the feature repo configures.
 
     Args:
         source: the batch source.
@@ -56,7 +63,7 @@ class SourceBatches:
         Raises:
             InvalidVectorsError: the source cannot be read.
         """
-        with self._reading():
+        with reading(self._source):
             if self._parquet:
                 names = list(self._dataset.schema.names)
             else:
@@ -68,21 +75,21 @@ class SourceBatches:
         """The number of rows, where it is known without reading them."""
         if not self._parquet:
             return None
-        with self._reading():
+        with reading(self._source):
             return int(self._dataset.count_rows())
 
     def as_duckdb(self, names: Sequence[str]) -> bool:
         """Whether Feast's DuckDB store reads the same from some columns (after the mapping)."""
         if not is_parquet_to_duckdb(self._source):
             return False
-        with self._reading():
+        with reading(self._source):
             return self._files.as_duckdb([column_in(self._source, name) for name in names])
 
     def unchanged(self) -> bool:
         """Whether no file has been written since the first was opened; True for other sources."""
         if not self._parquet:
             return True
-        with self._reading():
+        with reading(self._source):
             return self._files.unchanged()
 
     def may_hold_nulls(self, name: str) -> bool:
@@ -90,7 +97,7 @@ class SourceBatches:
         if not self._parquet:
             return True
         column = column_in(self._source, name)
-        with self._reading():
+        with reading(self._source):
             fragments = self._dataset.get_fragments()
             return any(may_hold_nulls(fragment.metadata, column) for fragment in fragments)
 
@@ -105,7 +112,7 @@ class SourceBatches:
             InvalidVectorsError: the source cannot be read.
         """
         columns = [column_in(self._source, name) for name in names]
-        with self._reading():
+        with reading(self._source):
             if self._parquet:
                 yield from self._dataset.to_batches(
                     columns=columns,
@@ -114,6 +121,8 @@ class SourceBatches:
                     fragment_readahead=1,
                     fragment_scan_options=_SCAN,
                 )
+            elif self._asked:
+                yield from map(_with_zones, self._asked.everything(names, batch_rows))
             else:
                 yield from self._table.select(columns).to_batches(max_chunksize=batch_rows)
 
@@ -129,7 +138,7 @@ class SourceBatches:
     def _table(self) -> pa.Table:
         config, source = self._required_config(), self._source
         created = source.created_timestamp_column
-        job = get_offline_store_from_config(config.offline_store).pull_all_from_table_or_query(
+        job = self._store.pull_all_from_table_or_query(
             config=config,
             data_source=source,
             join_key_columns=[column_in(source, key) for key in self._join_keys],
@@ -137,12 +146,26 @@ class SourceBatches:
             timestamp_field=column_in(source, source.timestamp_field),
             created_timestamp_column=column_in(source, created) or None,
         )
-        table = job.to_arrow()
-        for i, field in enumerate(table.schema):
-            # Feast's offline stores answer in UTC; some do not say so.
-            if pa.types.is_timestamp(field.type) and field.type.tz is None:
-                table = table.set_column(i, field.name, pc.assume_timezone(table[i], "UTC"))
-        return table
+        return _with_zones(job_table(job, config))
+
+    @cached_property
+    def _asked(self) -> SqlSource | None:
+        """The source, if its store hands over its rows in order."""
+        found = SqlSource.found(
+            self._store,
+            self._required_config(),
+            self._source,
+            feature=self._feature,
+            join_keys=self._join_keys,
+        )
+        return found if found and found.ordered else None
+
+    @property
+    def _store(self) -> type[OfflineStore]:
+        store: type[OfflineStore] = get_offline_store_from_config(
+            self._required_config().offline_store
+        )
+        return store
 
     def _required_config(self) -> RepoConfig:
         if self._config is None:
@@ -152,14 +175,10 @@ class SourceBatches:
             )
         return self._config
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except InvalidVectorsError:
-            raise
-        except Exception as error:  # stores raise whatever their driver raises
-            raise InvalidVectorsError(
-                f"source {self._source.name!r} cannot be read ({type(error).__name__}: {error}). "
-                "Check that it exists, that it is readable from here, and its format."
-            ) from error
+
+def _with_zones(rows: _Rows) -> _Rows:
+    """Feast's offline stores answer in UTC; some do not say so."""
+    for i, field in enumerate(rows.schema):
+        if pa.types.is_timestamp(field.type) and field.type.tz is None:
+            rows = rows.set_column(i, field.name, pc.assume_timezone(rows.column(i), "UTC"))
+    return rows

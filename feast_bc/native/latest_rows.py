@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +18,11 @@ from feast_bc.columns.align import newest_rows
 from feast_bc.columns.arrays import Instants, Mask, RowNumbers
 from feast_bc.columns.instants import to_micros
 from feast_bc.columns.timestamps import to_instants
-from feast_bc.errors import InvalidVectorsError
 from feast_bc.feast_internals import DUCKDB, is_a
 from feast_bc.native.batch_source import is_parquet_to_duckdb
 from feast_bc.native.batches import SourceBatches
+from feast_bc.native.sql.sql_source import SqlSource
+from feast_bc.native.vector_batches import VectorBatches, rewritten
 
 VECTOR = "__feast_bc_vector"
 TIMESTAMP = "__feast_bc_timestamp"
@@ -29,10 +30,6 @@ TIMESTAMP = "__feast_bc_timestamp"
 
 # A small write batch is no reason to read in small steps.
 _READ_ROWS = 2**14
-
-
-VectorBatches: TypeAlias = Iterator[tuple[RowNumbers, pa.ChunkedArray]]
-"""Ascending row numbers, and their vectors as a list column."""
 
 
 class LatestRows(Protocol):
@@ -167,18 +164,6 @@ class StreamedRows:
             raise rewritten(self._of)
 
 
-def rewritten(of: str) -> InvalidVectorsError:
-    """The error for a source that changed between two reads.
-
-    Args:
-        of: what it is.
-    """
-    return InvalidVectorsError(
-        f"{of} was rewritten while it was read. Materialize again; write new files aside and "
-        "rename them into place."
-    )
-
-
 def latest_rows(
     store: OfflineStore,
     config: RepoConfig,
@@ -188,7 +173,9 @@ def latest_rows(
     join_keys: Sequence[str],
     end: datetime,
 ) -> LatestRows:
-    """A source's latest row per entity at `end`: streamed from parquet, or else pulled as a table.
+    """A source's latest row per entity at `end`.
+
+    Streamed from parquet, asked of a store that takes SQL, or else pulled as a table.
 
     Args:
         store: the backward compatible offline store.
@@ -205,6 +192,9 @@ def latest_rows(
             [column for column in columns if column]
         ):
             return StreamedRows(batches, source, feature=feature, join_keys=join_keys, end=end)
+    asked = SqlSource.found(store, config, source, feature=feature, join_keys=join_keys)
+    if asked is not None:
+        return asked.latest_rows(end)
     return PulledRows(store.latest_rows(config, source, feature, list(join_keys), end=end))
 
 

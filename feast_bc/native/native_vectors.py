@@ -13,12 +13,13 @@ from feast.data_source import DataSource
 from feast.repo_config import RepoConfig
 
 from feast_bc.columns.align import newest_rows
-from feast_bc.columns.arrays import Matrix
+from feast_bc.columns.arrays import Instants, Matrix
 from feast_bc.columns.timestamps import to_instants
-from feast_bc.columns.vectors import check_vector_type, to_matrix
+from feast_bc.columns.vectors import as_lists, to_matrix
 from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.native.batch_source import check_format
 from feast_bc.native.batches import SourceBatches
+from feast_bc.native.vector_batches import rewritten
 
 Progress = Callable[[int, "int | None"], None]
 """Called as rows are read, with the rows of one batch and the total (None if unknown)."""
@@ -46,6 +47,8 @@ class NativeVectors:
     _batches: SourceBatches
     _feature: str
     _of: str
+    _timestamp: str
+    _instants: Instants
 
     @property
     def entities(self) -> int:
@@ -55,20 +58,39 @@ class NativeVectors:
         """Read the vectors of some rows: float32 of shape `(len(rows), dim)`.
 
         Args:
-            rows: ascending positions in the source.
+            rows: ascending positions in the source, of those in `latest`.
             progress: called as the source is read.
+
+        Raises:
+            InvalidVectorsError: the source has changed since its keys were read.
         """
         parts, start = [np.empty((0, self.dim), np.float32)], 0
-        for batch in self._batches.read([self._feature]):
+        for batch in self._batches.read([self._feature, *self.keys, self._timestamp]):
             stop = start + batch.num_rows
-            wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)] - start
-            if len(wanted):
-                vectors = batch.column(0).take(pa.array(wanted))
-                parts.append(to_matrix(vectors, self.dim, of=self._of)[0])
+            here = slice(*np.searchsorted(rows, [start, stop]))
+            if here.start < here.stop:
+                taken = batch.take(pa.array(rows[here] - start))
+                self._check_unchanged(taken, rows[here])
+                parts.append(to_matrix(taken.column(0), self.dim, of=self._of)[0])
             start = stop
             if progress:
                 progress(batch.num_rows, self.rows)
-        return np.concatenate(parts)
+        matrix = np.concatenate(parts)
+        if len(matrix) != len(rows):
+            raise rewritten(self._of)
+        return matrix
+
+    def _check_unchanged(self, taken: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> None:
+        at = np.searchsorted(np.asarray(self.latest[ROW]), rows)
+        expected = self.latest.take(pa.array(at))
+        columns = dict(zip(self.keys, taken.columns[1:], strict=False))
+        same = all(
+            pa.chunked_array([_as_text(column, key, self._of)]).equals(expected[key])
+            for key, column in columns.items()
+        )
+        instants = to_instants(pa.chunked_array([taken.columns[-1]]))
+        if not same or not np.array_equal(instants, self._instants[at]):
+            raise rewritten(self._of)
 
 
 def read_native_vectors(
@@ -82,8 +104,8 @@ def read_native_vectors(
 ) -> NativeVectors:
     """Read a batch source once and check every row of it.
 
-    Parquet is streamed; any other source is pulled through the offline store of `config`, which
-    hands over one table. Keys and timestamps of all rows are held, vectors are not.
+    Parquet and PostgreSQL are streamed; any other source is pulled through the offline store of
+    `config`, which hands over one table. Keys and timestamps of all rows are held.
 
     Args:
         source: any Feast batch source; its field mapping is honoured.
@@ -135,9 +157,19 @@ def read_native_vectors(
     index = pa.concat_tables(held)
     _check_unique(index, [*join_keys, *stamps], of)
     instants = [to_instants(index[role]) for role in stamps]
-    rows_of = pa.array(newest_rows(index.select(join_keys), *instants))
-    latest = index.select([*join_keys, ROW]).take(rows_of)
-    return NativeVectors(dim, rows, tuple(join_keys), latest, batches, feature, of)
+    rows_of = newest_rows(index.select(join_keys), *instants)
+    latest = index.select([*join_keys, ROW]).take(pa.array(rows_of))
+    return NativeVectors(
+        dim,
+        rows,
+        tuple(join_keys),
+        latest,
+        batches,
+        feature,
+        of,
+        source.timestamp_field,
+        instants[0][rows_of],
+    )
 
 
 def _check_columns(batches: SourceBatches, columns: Sequence[str], of: str) -> None:
@@ -172,8 +204,7 @@ def _check_present(named: Mapping[str, pa.Array], start: int, of: str) -> None:
 
 
 def _first_dim(vectors: pa.Array, *, of: str) -> int:
-    check_vector_type(vectors.type, of=of)
-    length = len(vectors[0])
+    length = len(as_lists(vectors.slice(0, 1), of=of)[0])
     if not length:
         raise DimensionError(f"{of}: the first vector is empty; expected at least 1 float.")
     return length
@@ -188,17 +219,20 @@ def _keys_and_stamps(
 ) -> pa.Table:
     """One batch without its vectors: keys as text, timestamps in UTC, positions."""
     held = {role: named[column].cast(_MICROS, safe=False) for role, column in stamps.items()}
-    for key in join_keys:
-        try:
-            # Text, so that versions compare whatever type each source gives the key.
-            held[key] = named[key].cast(pa.string())
-        except pa.ArrowException as error:
-            raise InvalidVectorsError(
-                f"{of}: join key {key!r} has Arrow type {named[key].type}; expected integers or "
-                f"text ({error})."
-            ) from error
+    # Text, so that versions compare whatever type each source gives the key.
+    held |= {key: _as_text(named[key], key, of) for key in join_keys}
     count = len(named[join_keys[0]])
     return pa.table({**held, ROW: np.arange(start, start + count, dtype=np.int64)})
+
+
+def _as_text(column: pa.Array, key: str, of: str) -> pa.Array:
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowException as error:
+        raise InvalidVectorsError(
+            f"{of}: join key {key!r} has Arrow type {column.type}; expected integers or text "
+            f"({error})."
+        ) from error
 
 
 def _check_unique(index: pa.Table, columns: Sequence[str], of: str) -> None:

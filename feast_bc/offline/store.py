@@ -22,18 +22,16 @@ from feast.repo_config import RepoConfig
 from feast.utils import compute_non_entity_date_range
 
 from feast_bc.catalog.versions import EmbeddingVersion
-from feast_bc.columns.instants import to_micros
+from feast_bc.columns.instants import BEGINNING, to_micros
 from feast_bc.feast_internals import DASK, DUCKDB, SPARK, is_a
 from feast_bc.native.batch_source import column_in
 from feast_bc.native.latest_rows import TIMESTAMP, VECTOR
+from feast_bc.native.sql.jobs import job_table
 from feast_bc.offline.retrieval import EVENT_TIMESTAMP, HistoricalRetrieval, common_join_keys
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
 from feast_bc.views.changes import changed_values
 from feast_bc.views.source import BackwardCompatibleSource
 from feast_bc.views.stored_views import version_source
-
-# Before every event; pandas cannot hold earlier instants in nanoseconds.
-BEGINNING = datetime(1700, 1, 1, tzinfo=timezone.utc)
 
 
 class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
@@ -165,7 +163,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         def join(
             views: Sequence[FeatureView], refs: list[str], entities: pd.DataFrame | str
         ) -> pa.Table:
-            return ask(views, refs, entities).to_arrow()
+            return job_table(ask(views, refs, entities), config)
 
         def evaluate() -> pa.Table:
             if isinstance(entity_df, str):
@@ -236,7 +234,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
     ) -> pa.Table:
         """A source's latest row per entity in a window, as `feast_bc.views.changes` takes them."""
         vector, timestamp = column_in(source, feature), column_in(source, source.timestamp_field)
-        table = self._latest_job(config, source, feature, join_keys, start, end).to_arrow()
+        table = job_table(self._latest_job(config, source, feature, join_keys, start, end), config)
         return table.select([*join_keys, vector, timestamp]).rename_columns(
             [*join_keys, VECTOR, TIMESTAMP]
         )
@@ -281,7 +279,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             # driver's time zone by Feast.
             found = [job.to_spark_df().select(*keys).distinct().toPandas() for job in jobs]
         else:
-            found = [job.to_arrow().select(keys).to_pandas() for job in jobs]
+            found = [job_table(job, config).select(keys).to_pandas() for job in jobs]
         entities: pd.DataFrame = pd.concat(found).drop_duplicates(ignore_index=True)
         entities[EVENT_TIMESTAMP] = pd.Timestamp(end)
         return entities

@@ -17,6 +17,7 @@ SIZES = {
     "materialize": "--entities 30 40 --versions 2 --dim 4",
     "online_writers": "--entities 20 --versions 2 --dim 4 --batches 3 --calls 2",
     "part_files": "--entities 30 --versions 2 --dim 4 --files 3",
+    "postgres_source": "--entities 30 --versions 2 --dim 4",
     "online_read": "--entities 20 --versions 3 --dims 4 --batches 3 --calls 2"
     " --clients 2 --requests 2",
 }
@@ -26,6 +27,7 @@ COMPARED = {
     "materialize": {"ours", "stock", "floor"},
     "online_writers": {"direct", "generic", "keys per view"},
     "part_files": {"1", "3"},
+    "postgres_source": {"materialize", "historical"},
     "online_read": {"stock", "materialized", "on_read", "online_vectors, on_read"},
 }
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -39,6 +41,47 @@ def test_round_trip_with_nulls_slices_and_chunks(
     back = from_matrix(matrix, present)
     assert back.type == pa.list_(pa.float32())
     assert back.to_pylist() == kept
+
+
+@given(column=columns(), cut=st.integers(0, 8), spaced=st.booleans(), large=st.booleans())
+def test_json_text_holds_the_same_vectors(
+    column: tuple[int, list[list[float] | None]], cut: int, spaced: bool, large: bool
+) -> None:
+    dim, vectors = column
+    texts = [None if v is None else json.dumps(v, indent=2 if spaced else None) for v in vectors]
+    text = pa.array(texts, pa.large_string() if large else pa.string())[cut:]
+    lists = pa.array(vectors, pa.list_(pa.float32()))[cut:]
+    for found, expected in zip(to_matrix(text, dim), to_matrix(lists, dim), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "x", "null", "undefined", "{}", "1", "[1 2]", "[1,]", "[1", "[1]]", "[[1, 2]]"),
+        *('["a"]', "[true]", "[1], [2]", '[1]}\n{"v":[2]', "[1, 2]}", "[1e400]"),
+    ],
+)
+def test_other_text_is_named_by_its_row(text: str) -> None:
+    with pytest.raises(InvalidVectorsError, match="user vectors has Arrow type string, and row 1"):
+        to_matrix(pa.array([None, text, "[1, 2]"]), 2, of="user vectors")
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("[]", DimensionError, "found 0"),
+        ("[1]", DimensionError, "found 1"),
+        ("[1, null]", InvalidVectorsError, "1 null element"),
+        ("[NaN, 1]", InvalidVectorsError, "NaN or infinity"),
+        ("[1e39, 1]", InvalidVectorsError, "NaN or infinity"),
+    ],
+)
+def test_json_text_is_held_to_the_same_rules(
+    text: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"user vectors.*{message}"):
+        to_matrix(pa.array([text]), 2, of="user vectors")
 
 
 def test_float32_is_not_copied() -> None:

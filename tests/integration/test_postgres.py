@@ -11,6 +11,9 @@ import pandas as pd
 import psycopg
 import pytest
 from feast import FeatureStore, RepoConfig
+from feast.infra.offline_stores.contrib.postgres_offline_store.postgres import (
+    PostgreSQLRetrievalJob,
+)
 from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import (
     PostgreSQLSource,
 )
@@ -91,6 +94,20 @@ def test_a_dataframe(store: FeatureStore) -> None:
     found = store.get_historical_features(frame, ["user_embedding_v0:embedding"]).to_df()
     assert list(found["user_id"]) == [u for u, _ in ASKED]
     same(list(found["embedding"]), expected(ASKED))
+
+
+@pytest.mark.parametrize("as_query", [True, False])
+def test_no_row_is_made_of_python_objects(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch, as_query: bool
+) -> None:
+    """Feast's own `to_arrow` takes a Python float per coordinate."""
+    monkeypatch.setattr(PostgreSQLRetrievalJob, "to_arrow", None)
+    frame = pd.DataFrame({"user_id": [1, 2], "event_timestamp": [at(6), at(6)]})
+    entities = "SELECT user_id, event_timestamp FROM asked" if as_query else frame
+    table = store.get_historical_features(entities, ["user_embedding_v0:embedding"]).to_arrow()
+    assert len(table) == (len(ASKED) if as_query else 2)
+    store.materialize(at(0), at(6))
+    same(online(store, "user_embedding_v0", [1, 2]), expected([(1, 6), (2, 6)]))
 
 
 def test_materialize(store: FeatureStore) -> None:

@@ -1,0 +1,28 @@
+"""Errors of whatever reads a source, told as the source's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from feast.data_source import DataSource
+
+from feast_bc.errors import InvalidVectorsError
+
+
+@contextmanager
+def reading(source: DataSource) -> Iterator[None]:
+    """While a source is read.
+
+    Raises:
+        InvalidVectorsError: the source cannot be read.
+    """
+    try:
+        yield
+    except InvalidVectorsError:
+        raise
+    except Exception as error:  # stores raise whatever their driver raises
+        raise InvalidVectorsError(
+            f"source {source.name!r} cannot be read ({type(error).__name__}: {error}). "
+            "Check that it exists, that it is readable from here, and its format."
+        ) from error

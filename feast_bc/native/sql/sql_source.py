@@ -1,0 +1,98 @@
+"""A batch source that a store is asked for in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import pyarrow as pa
+from feast.data_source import DataSource
+from feast.infra.offline_stores.offline_store import OfflineStore
+from feast.repo_config import RepoConfig
+
+from feast_bc.columns.instants import BEGINNING
+from feast_bc.feast_internals import ask_instead
+from feast_bc.native.batch_source import column_in
+from feast_bc.native.reading import reading
+from feast_bc.native.sql.dialects import Dialect, dialect_for
+from feast_bc.native.sql.jobs import BATCH_ROWS, job_batches
+from feast_bc.native.sql.queried_rows import QueriedRows
+from feast_bc.native.sql.queries import Queries
+
+
+class SqlSource:
+    """Asks a source's own store, through its connection.
+
+    Args:
+        dialect: the store's SQL.
+        store: the offline store.
+        config: the feature repo's configuration.
+        source: the batch source.
+        feature: its vector column (after the field mapping).
+        join_keys: the key columns, likewise.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        store: OfflineStore | type[OfflineStore],
+        config: RepoConfig,
+        source: DataSource,
+        *,
+        feature: str,
+        join_keys: Sequence[str],
+    ) -> None:
+        self._store = store
+        self._config = config
+        self._source = source
+        self._queries = Queries(dialect, source, config, feature, join_keys)
+
+    @classmethod
+    def found(
+        cls,
+        store: OfflineStore | type[OfflineStore],
+        config: RepoConfig,
+        source: DataSource,
+        *,
+        feature: str,
+        join_keys: Sequence[str],
+    ) -> SqlSource | None:
+        """The source, if its store takes SQL; arguments as above."""
+        dialect = dialect_for(source, store, config)
+        if dialect is None:
+            return None
+        return cls(dialect, store, config, source, feature=feature, join_keys=join_keys)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether rows arrive in the order that a query asks for."""
+        return self._queries.dialect.ordered
+
+    def latest_rows(self, end: datetime) -> QueriedRows:
+        """The newest row per entity, of those that are not later than `end`."""
+        return QueriedRows(self._queries, self._ask, end)
+
+    def everything(self, names: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """All rows, in the order of their keys and timestamps.
+
+        Args:
+            names: the columns (after the field mapping).
+            batch_rows: how many rows a batch has at most.
+        """
+        return self._ask(self._queries.everything(names), batch_rows)
+
+    def _ask(self, query: str, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        source, queries = self._source, self._queries
+        with reading(source):
+            job = self._store.pull_all_from_table_or_query(
+                config=self._config,
+                data_source=source,
+                join_key_columns=[column_in(source, key) for key in queries.join_keys],
+                feature_name_columns=[column_in(source, queries.feature)],
+                timestamp_field=column_in(source, source.timestamp_field),
+                created_timestamp_column=None,
+                start_date=BEGINNING,
+                end_date=BEGINNING,
+            )
+            ask_instead(job, query)
+            yield from job_batches(job, self._config, batch_rows)
