@@ -61,3 +61,7 @@ class MaterializationError(FeastBCError):
 
 class EntityKeyError(FeastBCError, ValueError):
     """Entity ids do not fit the join keys of a view."""
+
+
+class NotKeptError(FeastBCError, LookupError):
+    """A view that is served on read needs native vectors that the online store did not keep."""

@@ -79,10 +79,17 @@ class StoredFormat(Part):
         except ValueError as error:  # also for what is nested too deeply
             raise _malformed(cls, data, of, str(error)) from error
         check_schema(found, cls.SCHEMA, of=of)
+        if isinstance(found, dict) and (upgraded := cls.upgraded(found)) is not found:
+            data = json.dumps(upgraded).encode()
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:
             raise _malformed(cls, data, of, first_problem(error)) from error
+
+    @classmethod
+    def upgraded(cls, found: JsonObject) -> JsonObject:
+        """What an older schema wrote, as this one writes it; the same object if it is alike."""
+        return found
 
     def dumps(self) -> bytes:
         """The bytes to store.

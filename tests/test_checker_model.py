@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.checker.histories import history
-from tests.checker.oracle import Link, Plan, Row, transformed, value, winner
+from tests.checker.oracle import Link, Plan, Row, needed, transformed, value, winner
 from tests.checker.promises import MATERIALIZED, ON_READ, Online
 from tests.checker.releases import activate, nothing, plan, roll_back
 from tests.checker.steps import WHOLE
@@ -116,6 +116,45 @@ def test_a_late_row_may_stay_unseen(serving: str) -> None:
     assert online.values(0, 0, 4) == {OLD}
     online.materialize([0, 1], [OLD, late], WHOLE, 4)
     assert online.values(0, 0, 4) == {late}
+
+
+@pytest.mark.parametrize(("rollbacks", "refused"), [(0, True), (1, False)])
+def test_what_a_read_may_be_refused_for(rollbacks: int, refused: bool) -> None:
+    """Version 1 serves view 0 at the run; then it is rolled back."""
+    online, release = applied(ON_READ), nothing()
+    release["published"] = 2
+    activate(release, 1, 5)
+    for k in (0, 1):
+        online.apply(plan(release, k, None, rollbacks), ON_READ)
+    online.materialize([0, 1], [OLD, NEW], None, 6)
+    assert not online.may_refuse(0, 6)
+    assert online.may_refuse(0, 4) == refused  # before the run
+    roll_back(release, 1, 7)
+    online.apply(plan(release, 0, None, rollbacks), ON_READ)
+    assert online.may_refuse(0, 7) == refused
+    assert not online.may_refuse(1, 7)
+    online.materialize([0, 1], [OLD, NEW], WHOLE, 8)
+    assert not online.may_refuse(0, 8)
+
+
+def test_a_read_is_not_refused_for_a_row_that_was_pushed() -> None:
+    online = applied(ON_READ)
+    online.apply({**online.views[0].plan, "rollbacks": 0}, ON_READ)
+    online.apply({**online.views[1].plan, "rollbacks": 0}, ON_READ)
+    online.materialize([0, 1], [OLD, NEW], None, 6)
+    assert online.may_refuse(0, 4)
+    online.push(PUSHED, 7)
+    assert not online.may_refuse(0, 4)
+
+
+@pytest.mark.parametrize(
+    ("ttl", "rollbacks", "since", "expected"),
+    [(None, 0, 6, {1}), (None, 1, 6, {0, 1}), (None, 0, 4, {0, 1}), (5, 0, 6, {0, 1})],
+)
+def test_what_is_needed(ttl: int | None, rollbacks: int, since: int, expected: set[int]) -> None:
+    """Version 1 serves from 5 on; version 0's row is the newer one and outlives it."""
+    view: Plan = {"view": 0, "ttl": ttl, "rollbacks": rollbacks, "active": {0: (), 1: ((5, None),)}}
+    assert needed([view], {0: Row(0, 0, 4, 1), 1: NEW}, since) == expected
 
 
 def test_a_late_row_is_seen_once_the_plan_has_changed() -> None:

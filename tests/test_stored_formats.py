@@ -28,8 +28,8 @@ FORMATS: dict[str, type[StoredFormat]] = {
 }
 
 
-def stored(name: str) -> Any:
-    return json.loads((GOLDEN / f"{name}-1.json").read_bytes())
+def stored(name: str, schema: int | None = None) -> Any:
+    return json.loads((GOLDEN / f"{name}-{schema or FORMATS[name].SCHEMA}.json").read_bytes())
 
 
 def places(value: Any, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -65,12 +65,21 @@ JSON = st.recursive(
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_golden_files_are_read_and_written_as_they_were(name: str) -> None:
-    read = FORMATS[name].loads((GOLDEN / f"{name}-1.json").read_bytes(), of=name)
+    read = FORMATS[name].loads(json.dumps(stored(name)).encode(), of=name)
     written = json.loads(read.dumps())
     if name == "tensor_header":  # safetensors keeps text only
         written = {key: str(value) for key, value in written.items()}
     assert written == stored(name)
-    assert read.schema_version == 1
+    assert read.schema_version == FORMATS[name].SCHEMA
+
+
+def test_a_plan_without_rollbacks_bears_one() -> None:
+    old = stored("registry_plan", 1)
+    read = RegistryPlan.loads(json.dumps(old).encode(), of="registry_plan")
+    expected = {**stored("registry_plan"), "rollback_versions": 1}
+    assert json.loads(read.dumps()) == expected
+    with pytest.raises(FeastBCError, match=r"registry_plan.*has no rollback_versions"):
+        RegistryPlan.loads(json.dumps({**old, "rollback_versions": 1}).encode(), of="registry_plan")
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -220,8 +220,14 @@ def activate(
     "--version", type=click.IntRange(min=1), help="Default: the newest as of the last activation."
 )
 @click.option("--at", type=instant, metavar="INSTANT", help="Instant of event time. Default: now.")
+@click.option(
+    "--repo",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Feature repo: tells which of its views served on read have to be materialized.",
+)
 @common_options
-def rollback(embedding: str, version: int | None, at: datetime | None) -> None:
+def rollback(embedding: str, version: int | None, at: datetime | None, repo: str | None) -> None:
     """End an activation: from an instant on, the next older version serves again.
 
     Roll back at the activation's own instant to undo it altogether. The version may be
@@ -231,12 +237,17 @@ def rollback(embedding: str, version: int | None, at: datetime | None) -> None:
     activation. Once that is rolled back, running the command again changes nothing: name the
     --version to roll back another.
 
+    Views that are served on read keep the values of so many rollbacks as their rollback_versions
+    says (1 by default); those serve right after the apply. Beyond that, reads are refused until
+    the views are materialized: --repo names them.
+
     \b
     Examples:
       feast-bc rollback user_embedding
       feast-bc rollback user_embedding --version 2 --at 2026-02-03T12:00:00+00:00
     """
-    change = _catalog().rollback(embedding, version, at=at)
+    catalog = _catalog()
+    change = catalog.rollback(embedding, version, at=at)
     rolled_back = change.published.to_json()
     until = rolled_back["activations"][-1]["active_until"]
     named = f"{embedding} version {change.published.version}"
@@ -245,10 +256,23 @@ def rollback(embedding: str, version: int | None, at: datetime | None) -> None:
         f"{named} was rolled back already, from {until} on; nothing changed. Name another with "
         "--version."
     )
+    beyond: list[str] = []
+    if repo is not None:
+        from feast_bc.cli.kept_vectors import beyond_rollbacks
+
+        end = change.published.activations[-1].active_until
+        beyond = beyond_rollbacks(Path(repo), embedding, catalog.versions(embedding), end)
+    refused = (
+        f"Reads of {', '.join(beyond)} are refused once this is applied, until they are "
+        "materialized: this goes beyond their rollback_versions."
+    )
+    views = "".join(f" --views {name}" for name in beyond)
     output.result(
-        {"rolled_back": rolled_back, "changed": change.changed},
+        {"rolled_back": rolled_back, "changed": change.changed, "to_materialize": beyond},
         done if change.changed else already,
-        next_="feast apply, then feast materialize",
+        refused if beyond else "",
+        next_="feast apply, then feast materialize"
+        + (f" --disable-event-timestamp{views}" if beyond else ""),
     )
 
 

@@ -33,8 +33,8 @@ from feast_bc.online.on_read import decode_states
 from feast_bc.online.request import STATES, Column, Request
 from feast_bc.online.stores import reader_for_table, writer_for
 from feast_bc.online.writer import OnlineWriter, ViewValues
-from feast_bc.rule import NONE, Rows, State, Winners
-from feast_bc.views.changes import Changes, changes, rows_at
+from feast_bc.rule import NONE, State, Winners
+from feast_bc.views.changes import Changes, rows_at
 
 ReadStates = Callable[[pa.Table], Column]
 """Reads the stored states of entities, given their join keys."""
@@ -116,7 +116,7 @@ class Bucket:
         }
         since = {version: self._work.news_since(version) for version in rows}
         states = FamilyStates(rows, self._work.until, since)
-        found = {target.name: self._changes(target, rows) for target in targets}
+        found = {target.name: self._work.changes(target, rows) for target in targets}
         try:
             self._add_overdue(keys, targets, found)
         except Exception as error:  # stores raise whatever their driver raises
@@ -127,7 +127,7 @@ class Bucket:
             return
         views = [view for target in targets if (view := self._view(target, found[target.name]))]
         self._last = states.last_givers(list(rows), views)
-        progress = start_progress(sum(int(view.changes.changed.sum()) for view in views))
+        progress = start_progress(sum(view.count() for view in views))
         try:
             for batch in ahead(self._batches(dict(natives), place, views, keys)):
                 self._write(keys, batch, views, states, progress)
@@ -141,16 +141,11 @@ class Bucket:
                 self._kept,
             )
 
-    def _changes(self, target: Target, rows: Mapping[int, Rows]) -> Changes:
-        members = target.members(self._work.until)
-        known = {member.version: rows[member.version] for member in members}
-        return changes(target.plan, known, target.since, self._work.until)
-
     def _add_overdue(
         self, keys: pa.Table, targets: Sequence[Target], found: Mapping[str, Changes]
     ) -> None:
         """Count as changed what only the states tell of, in views that are not written whole."""
-        partly = [target for target in targets if target.since is not None]
+        partly = [t for t in targets if t.since is not None and t.kept is None]
         asked = [
             found[target.name].touched & ~found[target.name].changed
             if target.plan.ttl is None
@@ -178,7 +173,7 @@ class Bucket:
         except FeastBCError as error:
             self._work.fail([target.name], error)
             return None
-        return ViewChanges(target.view, found, chains)
+        return ViewChanges(target.view, found, chains, native=target.kept is not None)
 
     def _batches(
         self,
@@ -255,6 +250,8 @@ class Bucket:
                 if view.name in written
             ]
             values.append(self._states(state, version, entities, states))
+            # No state tells of a vector that is deleted already.
+            values.sort(key=lambda each: each.absent)
             self._writer.write(batch_keys, [each for each in values if len(each.rows)])
         except Exception as error:  # stores raise whatever their driver raises
             names = ", ".join(view.name for view, _ in vectors)
@@ -268,7 +265,9 @@ class Bucket:
             if found is not None and view.name in written:
                 spared = view.takes(version, entities) & ~written[view.name]
                 self._kept += int(spared.sum())
-        progress(sum(len(each.rows) for each in values[:-1]))
+        progress(
+            sum(len(v.rows) for v in values if not v.absent and v.view is not self._state_view)
+        )
 
     def _states(
         self, state: State, version: int, entities: RowNumbers, states: FamilyStates
@@ -276,7 +275,11 @@ class Bucket:
         """The states of those entities of a batch that get nothing more in this run."""
         rows = np.flatnonzero(self._last[entities] == version)
         return ViewValues(
-            self._state_view, rows, states.instants[entities[rows]], state.encode()[rows]
+            self._state_view,
+            rows,
+            states.instants[entities[rows]],
+            state.encode()[rows],
+            private=True,
         )
 
 

@@ -28,7 +28,7 @@ from feast_bc.materialization.family import Engine, FamilyMaterialization, Local
 from feast_bc.materialization.work import Progress
 from feast_bc.native.latest_rows import LatestRows, latest_rows
 from feast_bc.online.written_views import WrittenViews
-from feast_bc.views.stored_views import version_source
+from feast_bc.views.stored_views import is_on_read, version_source
 
 
 class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
@@ -95,7 +95,7 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
                 jobs[place] = self._plain(registry, task, **kwargs)
             else:
                 places = [i for i, other in enumerate(tasks) if _family(other) == _family(task)]
-                errors = self._materialize_family([tasks[i] for i in places])
+                errors = self._materialize_family(registry, [tasks[i] for i in places])
                 for i in places:
                     error = errors.get(tasks[i].feature_view.name)
                     jobs[i] = _job(tasks[i], failed=error is not None, error=error)
@@ -110,7 +110,9 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
             return _job(task, failed=True, error=error)
         return job
 
-    def _materialize_family(self, tasks: Sequence[MaterializationTask]) -> Mapping[str, Exception]:
+    def _materialize_family(
+        self, registry: BaseRegistry, tasks: Sequence[MaterializationTask]
+    ) -> Mapping[str, Exception]:
         first = tasks[0]
         tasks = [task for task in tasks if task.feature_view.online]
         if not tasks:
@@ -119,6 +121,7 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
             tasks,
             engine=self._engine(tasks[0].feature_view),
             records=WrittenViews(self.online_store, self.repo_config, tasks[0].feature_view),
+            served=_served_on_read(registry, tasks),
         )
         bars: list[tqdm[Any]] = []
 
@@ -170,6 +173,25 @@ def _family(task: MaterializationTask) -> tuple[object, ...] | None:
     if source is None:
         return None
     return source.embedding, source.serving, task.end_time, *key_types(view)
+
+
+def _served_on_read(
+    registry: BaseRegistry, tasks: Sequence[MaterializationTask]
+) -> list[FeatureView]:
+    """All views of the tasks' family, if it is served on read; those of the tasks as given there.
+
+    They may have been applied one by one, and plan differently.
+    """
+    views = [task.feature_view for task in tasks]
+    if not is_on_read(views[0]):
+        return []
+    embedding = views[0].batch_source.embedding
+    registered = [
+        view
+        for view in registry.list_feature_views(tasks[0].project)
+        if is_on_read(view) and view.online and view.batch_source.embedding == embedding
+    ]
+    return list({view.name: view for view in [*registered, *views]}.values())
 
 
 def _job(

@@ -11,8 +11,10 @@ from datetime import datetime
 from typing import Protocol
 
 import pyarrow as pa
+from feast import FeatureView
 from feast.infra.common.materialization_job import MaterializationTask
 
+from feast_bc import clock
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.instants import to_datetime, to_micros
 from feast_bc.materialization.bucket import Bucket, unanswered
@@ -73,17 +75,30 @@ class FamilyMaterialization:
         tasks: what Feast asked for, one per view.
         engine: does the work.
         records: what the stored views were last written under.
+        served: all views of the family that are served on read; none where values are written.
     """
 
     def __init__(
-        self, tasks: Sequence[MaterializationTask], *, engine: Engine, records: WrittenViews
+        self,
+        tasks: Sequence[MaterializationTask],
+        *,
+        engine: Engine,
+        records: WrittenViews,
+        served: Sequence[FeatureView] = (),
     ) -> None:
         self._engine = engine
         self._records = records
         # The newest plan knows all versions.
         newest = max(tasks, key=lambda task: len(task.feature_view.batch_source.digests))
         targets = list(targets_of(tasks).values())
-        self._work = Work(newest.feature_view, targets, to_micros(tasks[0].end_time))
+        until = to_micros(tasks[0].end_time)
+        self._work = Work(
+            newest.feature_view,
+            targets,
+            until,
+            served=served,
+            reads_from=min(clock.now(), until),
+        )
 
     def run(self, start_progress: StartProgress) -> Mapping[str, Exception]:
         """Write every changed value.
@@ -114,7 +129,8 @@ class FamilyMaterialization:
         try:
             written = self._records.read([target.view for target in work.targets])
             for target, record in zip(work.targets, written, strict=True):
-                target.since = news_since(target.plan, record, target.start, work.until)
+                target.since = news_since(target.decided, record, target.start, work.until)
+            work.align()
             anew = [
                 target.view
                 for target, record in zip(work.targets, written, strict=True)
@@ -133,7 +149,7 @@ class FamilyMaterialization:
         try:
             self._records.write(
                 [target.view for target in done],
-                [Written(target.plan.digest, self._work.until) for target in done],
+                [Written(target.decided.digest, self._work.until) for target in done],
             )
         except Exception as error:  # stores raise whatever their driver raises
             self._unrecorded("The values were written", error)

@@ -30,7 +30,7 @@ from feast_bc.materialization.bucket import Bucket
 from feast_bc.materialization.target import Target
 from feast_bc.materialization.work import Work
 from feast_bc.native.vector_batches import VectorBatches, rewritten
-from feast_bc.views.changes import changes, rows_at
+from feast_bc.views.changes import rows_at
 
 VERSION, INSTANT, CREATED = "__version", "__instant", "__created"
 HAS_VECTOR, VECTOR, NEEDED = "__has_vector", "__vector", "__needed"
@@ -62,7 +62,8 @@ class ShippedWork:
         repo_path: the feature repo's folder.
         newest: the proto of the view that knows all versions.
         targets: per stored view its proto, and since when rows are news.
-        until, horizon: as in `Work`.
+        until, horizon, reads_from: as in `Work`.
+        served: the protos of those views.
     """
 
     config: str
@@ -71,6 +72,8 @@ class ShippedWork:
     targets: tuple[tuple[bytes, int | None], ...]
     until: int
     horizon: int
+    served: tuple[bytes, ...]
+    reads_from: int
 
     @classmethod
     def of(cls, work: Work, config: RepoConfig) -> ShippedWork:
@@ -81,12 +84,21 @@ class ShippedWork:
             tuple((t.view.to_proto().SerializeToString(), t.since) for t in work.alive()),
             work.until,
             work.horizon,
+            tuple(view.to_proto().SerializeToString() for view in work.served),
+            work.reads_from,
         )
 
     def work(self) -> Work:
         """The work, with nothing failed yet."""
         targets = [Target(_view(view), 0, since=since) for view, since in self.targets]
-        return Work(_view(self.newest), targets, self.until, self.horizon)
+        return Work(
+            _view(self.newest),
+            targets,
+            self.until,
+            self.horizon,
+            served=list(map(_view, self.served)),
+            reads_from=self.reads_from,
+        )
 
 
 def decide(shipped: ShippedWork, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -123,10 +135,9 @@ def decide(shipped: ShippedWork, batches: Iterable[pa.RecordBatch]) -> Iterator[
     }
     needed = {version: np.zeros(len(part), bool) for version, part in parts.items()}
     for target in work.alive():
-        known = {m.version: rows[m.version] for m in target.members(work.until)}
-        told = changes(target.plan, known, target.since, work.until)
+        told = work.changes(target, rows)
         may = told.changed | (told.touched if target.plan.ttl is None else True)
-        for version in known:
+        for version in (m.version for m in target.members(work.until)):
             needed[version][place[version][may & (told.winner == version)]] = True
     later = table.filter(pc.invert(counted))
     later = later.take(pa.array(newest_rows(later.select(names), later[INSTANT].to_numpy())))

@@ -86,6 +86,8 @@ class FamilyStates:
             if pushed.any():
                 mask &= ~self._spared(state, view, native, stays)
             written.append(mask)
+        if views and views[0].native:
+            return self._settle_natives(state, entities, views, native, stays, written)
         told = {version: self._news(version, rows.instant) for version, rows in native.items()}
         for view, mask in zip(views, written, strict=True):
             winner = view.changes.winner[entities]
@@ -98,6 +100,28 @@ class FamilyStates:
         for version, rows in native.items():
             where = told[version] & ~stays[version]
             state.know(version, rows, where, pushed=False)
+            state.forget(version, where & (rows.instant == NEVER))
+        return written
+
+    def _settle_natives(
+        self,
+        state: State,
+        entities: RowNumbers,
+        views: Sequence[ViewChanges],
+        native: Mapping[int, Rows],
+        stays: Mapping[int, Mask],
+        news: Sequence[Mask],
+    ) -> list[Mask]:
+        """`settle` where the views hold native vectors: a version's row goes with its vector."""
+        written = []
+        for view, mask in zip(views, news, strict=True):
+            version = view.plan.version
+            stored, rows = state.giver(version) == version, native[version]
+            kept = view.changes.winner[entities] == version
+            written.append(mask & (kept | stored))
+            state.wrote(version, view.changes.winner[entities], mask)
+            where = mask & ~stays[version]
+            state.know(version, rows, where, pushed=False, dropped=~kept)
             state.forget(version, where & (rows.instant == NEVER))
         return written
 

@@ -11,7 +11,7 @@ from feast.infra.common.materialization_job import MaterializationTask
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.instants import to_micros
 from feast_bc.errors import CatalogError
-from feast_bc.rule import Plan
+from feast_bc.rule import Kept, Plan
 from feast_bc.views.source import BackwardCompatibleSource
 from feast_bc.views.stored_views import value_views
 
@@ -25,12 +25,14 @@ class Target:
         start: the start of the window, in microseconds.
         users: the names of the requested views that need it.
         since: from when on native rows are news; None: all are.
+        kept: what is kept of the native vectors, if the view has such; None for a view's values.
     """
 
     view: FeatureView
     start: int
     users: list[str] = field(default_factory=list)
     since: int | None = None
+    kept: Kept | None = None
 
     @property
     def name(self) -> str:
@@ -45,6 +47,16 @@ class Target:
     @property
     def plan(self) -> Plan:
         return self.source.plan
+
+    @property
+    def version(self) -> int:
+        """j; of native vectors k."""
+        return self.plan.version
+
+    @property
+    def decided(self) -> Plan | Kept:
+        """What decides about what is written."""
+        return self.plan if self.kept is None else self.kept
 
     def members(self, until: int) -> list[EmbeddingVersion]:
         """The versions to read: if all is news, also those that may have given values before."""

@@ -23,11 +23,13 @@ class ViewChanges:
         view: the feature view.
         changes: per entity of the family what is to be written.
         chains: per version k the transformation k -> j; the view's own version has none.
+        native: whether it holds native vectors: a null is one that is not kept.
     """
 
     view: FeatureView
     changes: Changes
     chains: Mapping[int, BackwardTransform]
+    native: bool
 
     @property
     def name(self) -> str:
@@ -54,6 +56,11 @@ class ViewChanges:
         found = self.changes
         mask: Mask = found.changed[entities] & (found.winner[entities] == version)
         return mask | found.unknown[entities] if version == NONE else mask
+
+    def count(self) -> int:
+        """How many values there are to write, nulls of a view's own among them."""
+        found = self.changes
+        return int((found.changed & (found.winner != NONE) if self.native else found.changed).sum())
 
     def transformed(self, version: int, entities: RowNumbers, native: Matrix) -> Matrix:
         """The new values of those in a batch of entities that take them from a version.
@@ -82,4 +89,5 @@ class ViewChanges:
         if vectors is not None and not written[takes].all():
             vectors = vectors[written[takes]]
         rows = np.flatnonzero(takes & written)
-        return ViewValues(self.view, rows, self.changes.instants[entities[rows]], vectors)
+        instants = self.changes.instants[entities[rows]]
+        return ViewValues(self.view, rows, instants, vectors, private=self.native)

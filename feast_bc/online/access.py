@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from feast import FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
 
@@ -23,6 +24,7 @@ class StoreAccess:
         reader: reads stored bytes. One of its own is given serialized keys instead of protos.
         writer: makes the writer for a store and its configuration.
         one_process: whether writers in several processes get into each other's way.
+        delete_views: deletes the rows of views; None for what Feast does.
         missing: what the store answers for an entity without a row, given the feature's name.
         read_views, read_views_async: Feast's `_read_features_per_fv` where some of the views are
             served on read.
@@ -31,6 +33,7 @@ class StoreAccess:
     reader: type[StoreReader] = StoreReader
     writer: Callable[[OnlineStore, RepoConfig], OnlineWriter] = FeastWriter
     one_process: bool = False
+    delete_views: Callable[[OnlineStore, RepoConfig, Sequence[FeatureView]], None] | None = None
     missing: Callable[[str], Answer] = no_answer
     read_views: Callable[..., None] = read_views_one_by_one
     read_views_async: Callable[..., Awaitable[Any]] = read_views_one_by_one_async

@@ -15,6 +15,7 @@ import numpy as np
 
 from feast_bc.columns.arrays import NEVER, Instants, Mask, Matrix, RowNumbers
 from feast_bc.columns.encoding import decode, decode_bytes
+from feast_bc.errors import NotKeptError
 from feast_bc.online.request import STATES, Column, Reading, Request, Wanted
 from feast_bc.rule import State, Winners
 from feast_bc.views.source import BackwardCompatibleSource
@@ -52,6 +53,7 @@ def resolve(source: BackwardCompatibleSource, count: int, now: int) -> Reading[R
     Raises:
         DimensionError, InvalidVectorsError: a stored vector is not what its version promises.
         ArtifactError: a transformation cannot be loaded.
+        NotKeptError: the store did not keep a vector that gives a value.
     """
     plan = source.plan
     counting = plan.counting(now)
@@ -65,6 +67,7 @@ def resolve(source: BackwardCompatibleSource, count: int, now: int) -> Reading[R
             return Resolved(_mapped(source, counting[0], native), there, there, newest.instant)
     rows = {version: state.rows(version) for version in counting}
     winner = plan.winners_now(now, rows)
+    _check_kept(source, state, winner, now)
     instants = plan.instants(winner, now, rows)
     values = _Values(source, winner)
     for version, column in zip(first, columns, strict=True):
@@ -82,6 +85,24 @@ def decode_states(source: BackwardCompatibleSource, stored: Column) -> State:
     """The states of a version view's entities, as a reader gives them."""
     digests = source.digests
     return State.decode(decode_bytes(stored, State.width(len(digests))), digests)
+
+
+def _check_kept(source: BackwardCompatibleSource, state: State, winner: Winners, now: int) -> None:
+    """Raise NotKeptError if a value comes from a vector that was not kept."""
+    missing = {
+        version: int(np.count_nonzero(state.dropped(version) & (winner == version)))
+        for version in source.plan.counting(now)
+    }
+    missing = {version: count for version, count in missing.items() if count}
+    if missing:
+        found = ", ".join(f"version {k} for {count}" for k, count in missing.items())
+        raise NotKeptError(
+            f"{source.name}: the online store did not keep the native vectors of "
+            f"{source.embedding} {found} of {len(winner)} entities: no view needed them, nor would "
+            f"have after {source.rollback_versions} rollback(s) (rollback_versions), when they "
+            f"were materialized. Run `feast materialize --disable-event-timestamp --views "
+            f"{source.name}`."
+        )
 
 
 class _Values:

@@ -99,7 +99,9 @@ def push_vectors(
     newest = pushed.instants >= state.rows(source.version).instant
     if source.on_read:
         wins = newest
-        values = [_values(native_view(view, source.version), source.version, wins, pushed)]
+        # Kept even where no view needs it: a pushed vector stands nowhere else.
+        native = native_view(view, source.version)
+        values = [_values(native, source.version, wins, pushed, private=True)]
         state.wrote(source.version, np.full(len(wins), source.version), wins)
     else:
         wins = newest & _wins(source, source.version, state, pushed, now)
@@ -111,7 +113,11 @@ def push_vectors(
     state.know(source.version, pushed.rows, wins, pushed=True)
     values.append(
         ViewValues(
-            state_view(view), np.flatnonzero(wins), pushed.instants[wins], state.encode()[wins]
+            state_view(view),
+            np.flatnonzero(wins),
+            pushed.instants[wins],
+            state.encode()[wins],
+            private=True,
         )
     )
     writer_for(store, config).write(pushed.keys, [each for each in values if len(each.rows)])
@@ -159,13 +165,16 @@ def _take(
     return taken
 
 
-def _values(view: FeatureView, version: int, wins: Mask, pushed: PushedRows) -> ViewValues:
+def _values(
+    view: FeatureView, version: int, wins: Mask, pushed: PushedRows, *, private: bool = False
+) -> ViewValues:
     """The pushed vectors of a version in the space of a view."""
     source: BackwardCompatibleSource = view.batch_source
     vectors = pushed.vectors[wins]
     if version != source.version:
         vectors = source.chain_from(version).apply(vectors)
-    return ViewValues(view, np.flatnonzero(wins), pushed.instants[wins], vectors)
+    rows, instants = np.flatnonzero(wins), pushed.instants[wins]
+    return ViewValues(view, rows, instants, vectors, private=private)
 
 
 def _check(view: FeatureView, frame: pd.DataFrame, now: int) -> PushedRows:

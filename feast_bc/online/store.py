@@ -125,7 +125,7 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
         abandoned, families = _abandoned(config, tables_to_delete, tables_to_keep)
         super().update(
             config=config,
-            tables_to_delete=_distinct([*tables_to_delete, *abandoned]),
+            tables_to_delete=self._left_to_feast(config, [*tables_to_delete, *abandoned]),
             tables_to_keep=_distinct(s for view in tables_to_keep for s in stored_views(view)),
             entities_to_delete=entities_to_delete,
             entities_to_keep=entities_to_keep,
@@ -139,13 +139,23 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
         """Delete some of what stands for the family of a version view."""
         super().update(
             config=config,
-            tables_to_delete=stored,
+            tables_to_delete=self._left_to_feast(config, stored),
             tables_to_keep=[],
             entities_to_delete=[],
             entities_to_keep=[],
             partial=True,
         )
         WrittenViews(self, config, view).write(stored, [NOTHING] * len(stored))
+
+    def _left_to_feast(
+        self, config: RepoConfig, views: Sequence[FeatureView]
+    ) -> Sequence[FeatureView]:
+        """Delete the rows of views, where Feast is not to do it; those that Feast has to delete."""
+        views, delete = _distinct(views), access(self).delete_views
+        if delete is None:
+            return views
+        delete(self, config, views)
+        return []
 
     def teardown(
         self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]

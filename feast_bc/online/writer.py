@@ -31,17 +31,24 @@ class ViewValues:
         instants: shape `(m,)`, the values' event timestamps in microseconds.
         stored: vectors, float32 of shape `(m, dim)`; bytes, uint8 of shape `(m, width)`; or None:
             all of them are null.
+        private: whether nobody but feast-bc reads the view: a null need not be there at all.
     """
 
     view: FeatureView
     rows: RowNumbers
     instants: Instants
     stored: Matrix | Bytes | None
+    private: bool = False
 
     @property
     def feature(self) -> str:
         name: str = self.view.features[0].name
         return name
+
+    @property
+    def absent(self) -> bool:
+        """Whether what stands there may be deleted, rather than replaced by nulls."""
+        return self.private and self.stored is None
 
     def encoded(self) -> list[bytes]:
         """The `m` values as Feast stores them."""

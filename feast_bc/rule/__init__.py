@@ -17,12 +17,16 @@ In detail:
   a materialization up to a future t writes what the rule says at t.
 - A pushed row is a native row. Of rows of one version at one instant the later push stays, and a
   row of the batch source goes before a pushed one.
+- Where native rows are stored and values are worked out when they are read, a row is kept while
+  some view may take a value from it: at once or later, with no new row, after a given number of
+  rollbacks. A pushed row is kept, for it stands nowhere else.
 
 This package knows numbers only: no Feast, no store, no clock. Whatever needs one of its answers
 asks here.
 """
 
 from feast_bc.rule.activation import Activation, active_at, check_aware
+from feast_bc.rule.kept import Kept, Served
 from feast_bc.rule.plan import NONE, Member, Plan, Rows, Winners
 from feast_bc.rule.state import Digests, State
 from feast_bc.rule.written import NOTHING, Written, news_since
@@ -32,9 +36,11 @@ __all__ = [
     "NOTHING",
     "Activation",
     "Digests",
+    "Kept",
     "Member",
     "Plan",
     "Rows",
+    "Served",
     "State",
     "Winners",
     "Written",

@@ -20,6 +20,9 @@ from feast_bc.rule.activation import Activation, active_at, boundaries
 NONE = -1
 """The winner's number where no version has a row that counts."""
 
+_EVER = int(np.iinfo(np.int64).max)
+"""After all instants."""
+
 Winners = npt.NDArray[np.int64]
 """Per row the version whose native row gives the value, or NONE."""
 
@@ -150,6 +153,33 @@ class Plan:
         """`winners` for one instant, given each version's newest rows."""
         return self.winners(at, {version: self.usable(row, at) for version, row in rows.items()})
 
+    def may_win(self, version: int, since: int, rows: Mapping[int, Rows], rolled_back: int) -> Mask:
+        """Whose row of a version may give the value at an instant from `since` on.
+
+        Cut-overs that are decided and rows that expire are foreseen, new rows are not: they change
+        what is stored. At any one instant, fewer newer rows are usable the later it is.
+
+        Args:
+            version: k.
+            since: the first instant, in microseconds.
+            rows: each version's newest row; versions left out have none.
+            rolled_back: so many of the newer versions may be rolled back, whichever they are.
+        """
+        last = {k: self._last_usable(row) for k, row in rows.items()}
+        found = np.zeros(len(last[version]), bool)
+        edges = [edge for edge in self._edges if edge > since]
+        for start, end in zip([since, *edges], [*(edge - 1 for edge in edges), _EVER], strict=True):
+            counting = self.counting(start)
+            if version not in counting:
+                continue
+            latest = np.minimum(last[version], end)
+            newer = np.zeros(len(latest), np.int64)
+            for k in counting[: counting.index(version)]:
+                if k in last:
+                    newer += last[k] >= latest
+            found |= (latest >= start) & (newer <= rolled_back)
+        return found
+
     def newest_gives_all(self, at: int, rows: Rows) -> bool:
         """Whether the newest version that counts gives every value.
 
@@ -221,6 +251,12 @@ class Plan:
         counting = [version for version in self.counting(until) if version in rows]
         arrived: Mask = np.logical_or.reduce([rows[v].instant >= since for v in counting])
         return arrived
+
+    def _last_usable(self, rows: Rows) -> Instants:
+        """The last instant at which each row is usable; NEVER without a vector."""
+        if self.ttl is None:
+            return np.where(rows.has_vector, _EVER, NEVER)
+        return np.where(rows.has_vector, rows.instant + self.ttl, NEVER)
 
     @cached_property
     def _edges(self) -> list[int]:

@@ -23,10 +23,10 @@ ENTRY = np.dtype(
 _UNWRITTEN, _NULL, _VERSION_0 = 0, 1, 2
 """How `gave` says that a view was never written, is null, or has version 0's vector."""
 
-_ROW, _VECTOR, _PUSHED = 1, 2, 4
+_ROW, _VECTOR, _PUSHED, _DROPPED = 1, 2, 4, 8
 """What `flags` say of a version's newest row: that there is one; that its vector is not null; that
-it was pushed, and is not known to stand in the batch source. Plain numbers: numpy is slow with
-those of an enum.
+it was pushed, and is not known to stand in the batch source; that its vector was needed by no view
+and is not stored. Plain numbers: numpy is slow with those of an enum.
 """
 
 
@@ -90,6 +90,11 @@ class State:
         mask: Mask = (self.entries["flags"][:, version] & _PUSHED) != 0
         return mask
 
+    def dropped(self, version: int) -> Mask:
+        """Shape `(n,)`: whose newest row of a version has a vector that is not stored."""
+        mask: Mask = (self.entries["flags"][:, version] & _DROPPED) != 0
+        return mask
+
     def written(self, view: int) -> Mask:
         """Shape `(n,)`: where view j has a value or a null."""
         mask: Mask = self.entries["gave"][:, view] != _UNWRITTEN
@@ -100,14 +105,34 @@ class State:
         gave = self.entries["gave"][:, view].astype(np.int64) - _VERSION_0
         return np.maximum(gave, NONE)
 
-    def know(self, version: int, rows: Rows, where: Mask, *, pushed: bool) -> None:
-        """Take note of a version's newest rows, where there are any."""
+    def know(
+        self,
+        version: int,
+        rows: Rows,
+        where: Mask,
+        *,
+        pushed: bool,
+        dropped: Mask | None = None,
+    ) -> None:
+        """Take note of a version's newest rows, where there are any.
+
+        Args:
+            version: k.
+            rows: the rows.
+            where: whose rows to note.
+            pushed: whether they were pushed.
+            dropped: whose vectors are not stored, if there is one; None: nobody's.
+        """
         where = where & (rows.instant != NEVER)
         column = self.entries[:, version]
         column["digest"][where] = self._digests[version]
         column["instant"][where] = rows.instant[where]
         flags = np.where(rows.has_vector, _ROW | _VECTOR, _ROW)
-        column["flags"][where] = flags[where] | (_PUSHED if pushed else 0)
+        if pushed:
+            flags |= _PUSHED
+        if dropped is not None:
+            flags[dropped & rows.has_vector] |= _DROPPED
+        column["flags"][where] = flags[where]
 
     def forget(self, version: int, where: Mask) -> None:
         """Note that a version has no row."""

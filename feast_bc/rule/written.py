@@ -6,6 +6,7 @@ import struct
 from typing import NamedTuple
 
 from feast_bc.columns.arrays import NEVER
+from feast_bc.rule.kept import Kept
 from feast_bc.rule.plan import Plan
 
 _LAYOUT = struct.Struct("<32sq")
@@ -37,11 +38,11 @@ NOTHING = Written(bytes(32), NEVER)
 """Nothing is known of what was written."""
 
 
-def news_since(plan: Plan, written: Written, start: int, end: int) -> int | None:
+def news_since(plan: Plan | Kept, written: Written, start: int, end: int) -> int | None:
     """From which instant on a native row is news for a run up to `end`.
 
     Args:
-        plan: the view's plan.
+        plan: the view's plan; for native vectors what is kept of them.
         written: what it was last written under.
         start, end: the window that was asked for, in microseconds.
 

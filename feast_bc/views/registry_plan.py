@@ -14,7 +14,7 @@ from feast_bc.rule import Activation
 from feast_bc.stored_format import Instant, JsonObject, Part, StoredFormat
 from feast_bc.transforms.artifact import TransformRef
 from feast_bc.transforms.base import MAX_DIM
-from feast_bc.views.serving import Serving
+from feast_bc.views.serving import ROLLBACK_VERSIONS, Serving
 
 
 class ReferenceEntry(Part):
@@ -99,19 +99,34 @@ class RegistryPlan(StoredFormat):
         embedding: the versioned embedding.
         ttl_seconds: the view's TTL; None for no limit.
         serving: what stands in the online store.
+        rollback_versions: after so many rollbacks a view that is served on read still has its
+            values at hand. Schema 1 has no such field: it is 1.
         members: versions j, j+1, ..., K.
         older: versions 0, 1, ..., j-1.
     """
 
     NOUN = "the plan of a version view"
     REMEDY = "Run `feast apply` again."
-    SCHEMA = 1
+    SCHEMA = 2
 
     embedding: str
     ttl_seconds: float | None = Field(ge=0, lt=1e13)  # what a timedelta holds
     serving: Serving
+    rollback_versions: int = Field(ge=0, lt=2**31)
     members: tuple[MemberEntry, ...] = Field(min_length=1)
     older: tuple[MemberEntry, ...]
+
+    @classmethod
+    def upgraded(cls, found: JsonObject) -> JsonObject:
+        if found.get("schema_version") != 1 or "rollback_versions" in found:
+            return found
+        return {**found, "schema_version": cls.SCHEMA, "rollback_versions": ROLLBACK_VERSIONS}
+
+    @model_validator(mode="after")
+    def _is_of_this_schema(self) -> Self:
+        if self.schema_version != self.SCHEMA:
+            raise ValueError(f"schema version {self.schema_version} has no rollback_versions")
+        return self
 
     @model_validator(mode="after")
     def _versions_form_a_chain(self) -> Self:
@@ -127,6 +142,7 @@ class RegistryPlan(StoredFormat):
         embedding: str,
         ttl: timedelta | None,
         serving: Serving,
+        rollback_versions: int,
         members: Sequence[EmbeddingVersion],
         older: Sequence[EmbeddingVersion],
     ) -> RegistryPlan:
@@ -136,6 +152,7 @@ class RegistryPlan(StoredFormat):
             embedding=embedding,
             ttl_seconds=None if ttl is None else ttl.total_seconds(),
             serving=serving,
+            rollback_versions=rollback_versions,
             members=tuple(map(MemberEntry.of, members)),
             older=tuple(map(MemberEntry.of, older)),
         )

@@ -24,7 +24,14 @@ from feast_bc.rule import Digests, Member, Plan
 from feast_bc.transforms import BackwardTransform
 from feast_bc.transforms.chain import load_chain
 from feast_bc.views.registry_plan import RegistryPlan
-from feast_bc.views.serving import MATERIALIZED, ON_READ, Serving, check_serving
+from feast_bc.views.serving import (
+    MATERIALIZED,
+    ON_READ,
+    ROLLBACK_VERSIONS,
+    Serving,
+    check_rollback_versions,
+    check_serving,
+)
 
 PROVIDER = "feast_bc.BackwardCompatibleProvider"
 CLASS = "feast_bc.BackwardCompatibleSource"
@@ -45,6 +52,8 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         older: versions 0, 1, ..., j-1, in that order.
         ttl: the view's TTL; None for no limit.
         serving: what stands in the online store, see `feast_bc.views.serving`.
+        rollback_versions: after how many rollbacks a view that is served on read still has its
+            values at hand.
         timestamp_field: the name that rows pulled from this source use for their event timestamp.
     """
 
@@ -57,6 +66,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         older: Sequence[EmbeddingVersion] = (),
         ttl: timedelta | None = None,
         serving: Serving = MATERIALIZED,
+        rollback_versions: int = ROLLBACK_VERSIONS,
         timestamp_field: str = "event_timestamp",
         description: str = "",
         tags: dict[str, str] | None = None,
@@ -74,6 +84,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         self.older = tuple(older)
         self.ttl = ttl or None
         self.serving = check_serving(serving)
+        self.rollback_versions = check_rollback_versions(rollback_versions)
         self._chains: dict[int, BackwardTransform] = {}
 
     @property
@@ -141,6 +152,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             older=versions[:version],
             ttl=self.ttl,
             serving=self.serving,
+            rollback_versions=self.rollback_versions,
             timestamp_field=self.timestamp_field,
         )
 
@@ -178,6 +190,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             embedding=self.embedding,
             ttl=self.ttl,
             serving=self.serving,
+            rollback_versions=self.rollback_versions,
             members=self.members,
             older=self.older,
         )
@@ -206,6 +219,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             older=[member.as_version(of=of) for member in plan.older],
             ttl=plan.ttl,
             serving=plan.serving,
+            rollback_versions=plan.rollback_versions,
             timestamp_field=data_source.timestamp_field,
             description=data_source.description,
             tags=dict(data_source.tags),

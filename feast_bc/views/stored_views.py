@@ -1,10 +1,11 @@
 """Which feature views stand in the online store for a version view.
 
 For a materialized view it is the view itself. For a view that is served on read it is one view
-`<embedding>_v<k>_native` per version k, with that version's native vectors. Beside them stand the
-states of the family's entities (`feast_bc.rule.State`), and the record of what each stored view
-was last written under (`feast_bc.rule.Written`). The two servings never share a storage name, so a
-versioned embedding can change its serving while readers are at work.
+`<embedding>_v<k>_native` per version k, with those of that version's native vectors that are kept
+(`feast_bc.rule.Kept`). Beside them stand the states of the family's entities
+(`feast_bc.rule.State`), and the record of what each stored view was last written under
+(`feast_bc.rule.Written`). The two servings never share a storage name, so a versioned embedding can
+change its serving while readers are at work.
 """
 
 from __future__ import annotations

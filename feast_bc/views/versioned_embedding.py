@@ -13,7 +13,14 @@ from feast.value_type import ValueType
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.versions import EmbeddingVersion, check_versions
 from feast_bc.errors import ProviderError, UnknownVersionError
-from feast_bc.views.serving import MATERIALIZED, ON_READ, Serving, check_serving
+from feast_bc.views.serving import (
+    MATERIALIZED,
+    ON_READ,
+    ROLLBACK_VERSIONS,
+    Serving,
+    check_rollback_versions,
+    check_serving,
+)
 from feast_bc.views.source import BackwardCompatibleSource, view_name
 
 
@@ -31,6 +38,11 @@ class VersionedEmbedding:
         serving: "materialized" to keep every view's values in the online store, where any Feast
             reader finds them; "on_read" to keep native vectors only and transform them when they
             are read, through `BackwardCompatibleProvider`.
+        rollback_versions: after how many rollbacks views that are served on read still have their
+            values at hand. Beyond that, reads are refused until `feast materialize` has run. Each
+            costs about one native vector per entity. With 0, let all readers take up a new
+            registry before the first run after an activation: it deletes what older versions had.
+            It means nothing to views that are served materialized.
         push: whether each view also gets a Feast push source `<view>_push`, so that
             `store.push("user_embedding_v1_push", rows)` writes native vectors of version 1.
         tags, owner, description: as on `feast.FeatureView`.
@@ -38,7 +50,7 @@ class VersionedEmbedding:
         vector_search_metric: its metric ("cosine", "L2", "inner_product", ...).
 
     Raises:
-        CatalogError: there is no such serving.
+        CatalogError: there is no such serving, or no such number of rollbacks.
         ProviderError: a vector index on views that are served on read.
         ChainGapError, DirectionError, DimensionError: the versions form no chain.
     """
@@ -53,6 +65,7 @@ class VersionedEmbedding:
         ttl: timedelta | None = None,
         online: bool = True,
         serving: Serving = MATERIALIZED,
+        rollback_versions: int = ROLLBACK_VERSIONS,
         push: bool = False,
         tags: dict[str, str] | None = None,
         owner: str = "",
@@ -77,6 +90,7 @@ class VersionedEmbedding:
         self.ttl = ttl
         self.online = online
         self.serving = serving
+        self.rollback_versions = check_rollback_versions(rollback_versions)
         self.push = push
         self.tags = tags or {}
         self.owner = owner
@@ -156,6 +170,7 @@ class VersionedEmbedding:
             older=self.versions[: version.version],
             ttl=self.ttl,
             serving=self.serving,
+            rollback_versions=self.rollback_versions,
             tags=tags,
             owner=self.owner,
         )

@@ -16,6 +16,7 @@ SIZES = {
     "transform": "--rows 50 --dim 4 --hops 2",
     "materialize": "--entities 30 40 --versions 2 --dim 4",
     "online_writers": "--entities 20 --versions 2 --dim 4 --batches 3 --calls 2",
+    "online_memory": "--entities 20 --versions 2 --dim 4 --rollbacks 0 1",
     "part_files": "--entities 30 --versions 2 --dim 4 --files 3",
     "postgres_source": "--entities 30 --versions 2 --dim 4",
     "online_read": "--entities 20 --versions 3 --dims 4 --batches 3 --calls 2"
@@ -26,6 +27,7 @@ COMPARED = {
     "transform": {"bare product", "folded chain, Arrow to Arrow", "step by step, Arrow to Arrow"},
     "materialize": {"ours", "stock", "floor"},
     "online_writers": {"direct", "generic", "keys per view"},
+    "online_memory": {"materialized", "on_read", "1, then 0"},
     "part_files": {"1", "3"},
     "postgres_source": {"materialize", "historical"},
     "online_read": {"stock", "materialized", "on_read", "online_vectors, on_read"},

@@ -38,6 +38,11 @@ What is promised online, served on read:
   earlier end, a version may have its newest row up to that end, or the newest that the store was
   ever given.
 
+- A read is refused where it needs a native row that the store did not keep, and never without that.
+  A run that sees an entity's row, of any version that counts for some view, keeps of this entity
+  what any view may take a value from: from the run's clock or its end on, whichever is earlier,
+  with no new row, and after as many rollbacks of any versions as the view was applied with.
+
 What is promised of a push of version k at an instant s:
 - It counts for view k, and for each older applied view in whose plan k is active at s.
 - It does not count where the store knows a row of k with a newer timestamp (an equal one is

@@ -71,6 +71,7 @@ class _Author:
         self.serving = random.choice([MATERIALIZED, ON_READ])
         self.servings = [self.serving for _ in self.families]
         self.ttls = [self._ttl() for _ in self.families]
+        self.rollbacks = [random.randint(0, 2) for _ in self.families]
         self.places: set[tuple[int, int, int, int]] = set()
         self.instants = [0, self.now]
         self.numbers = iter(range(1, 10**6))
@@ -172,6 +173,8 @@ class _Author:
             self.ttls[f] = self._ttl()
         if self.random.random() < 0.1:
             self.servings[f] = self.random.choice([MATERIALIZED, ON_READ])
+        if self.random.random() < 0.1:
+            self.rollbacks[f] = self.random.randint(0, 2)
         some = self._some(offered) if self.random.random() < 0.4 else None
         if some is None and self.random.random() < 0.5:
             self.soon.append(self.materialize)
@@ -182,7 +185,7 @@ class _Author:
         return Delete(self.now, f, self._version(f))
 
     def _apply(self, f: int, views: tuple[int, ...] | None) -> Apply:
-        return Apply(self.now, f, views, self.ttls[f], self.servings[f])
+        return Apply(self.now, f, views, self.ttls[f], self.servings[f], self.rollbacks[f])
 
     def materialize(self) -> Step | None:
         start = self.random.choice([None, None, None, WHOLE, self._instant(), self._instant()])

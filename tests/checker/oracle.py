@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 Plan = Mapping[str, Any]
 """What a view was applied with: {"view": j, "ttl": seconds or None,
-"active": {k: [(from, until or None), ...]}}, where "active" names every version k >= j."""
+"active": {k: [(from, until or None), ...]}, "rollbacks": R}, where "active" names every version
+k >= j. R has a say only where the view is served on read; it is 1 where nothing is said."""
 
 Link = Mapping[str, Any]
 """B_k: {"kind": "affine", "weight": rows, "bias": column}, {"kind": "truncation", "to": D_{k-1}}
@@ -53,6 +54,31 @@ def winner(plan: Plan, standing: Mapping[int, Row | None], t: int) -> Row | None
         if row is not None and serves(plan, version, t) and usable(plan, row, t):
             return row
     return None
+
+
+def needed(plans: Iterable[Plan], standing: Mapping[int, Row | None], since: int) -> set[int]:
+    """The versions whose rows a view may take a value from at some instant from `since` on.
+
+    Args:
+        plans: of all views that are served on read.
+        standing: per version its row in the store; there will be no other.
+        since: the first instant.
+    """
+    rows = [row for row in standing.values() if row is not None]
+    found = set()
+    for plan in plans:
+        ends = [edge for spans in plan["active"].values() for span in spans for edge in span]
+        near = [since, *(e - 1 for e in ends if e is not None), *(e for e in ends if e is not None)]
+        near += [row.at + (plan["ttl"] or 0) for row in rows]
+        for t in [*near, max(near) + 1]:
+            usables = [
+                k
+                for k in sorted(plan["active"], reverse=True)
+                if (row := standing.get(k)) and serves(plan, k, t) and usable(plan, row, t)
+            ]
+            if t >= since:  # whichever versions are rolled back
+                found |= set(usables[: plan.get("rollbacks", 1) + 1])
+    return found
 
 
 def serves(plan: Plan, version: int, t: int) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from tests.checker.oracle import Plan, Row, serves, usable, winner
+from tests.checker.oracle import Plan, Row, needed, serves, usable, winner
 from tests.checker.releases import decides
 from tests.checker.sight import Runs, Sight
 
@@ -66,6 +66,7 @@ class Online:
         self.entities = entities
         self.views: dict[int, View] = {}
         self._natives: dict[int, Runs] = {}
+        self._gone: set[tuple[int, int]] = set()
         self._known: dict[str, dict[tuple[int, int], Possible]] = {}
         for serving in (MATERIALIZED, ON_READ):
             self._forget(serving)
@@ -95,7 +96,12 @@ class Online:
                 possible.add(None)
 
     def materialize(
-        self, versions: Iterable[int], rows: Collection[Row], start: int | None, end: int
+        self,
+        versions: Iterable[int],
+        rows: Collection[Row],
+        start: int | None,
+        end: int,
+        now: int | None = None,
     ) -> None:
         """Views are materialized up to `end`.
 
@@ -104,6 +110,7 @@ class Online:
             rows: the native rows of all batch sources of the family.
             start: where the window starts; None for an incremental run.
             end: where it ends.
+            now: what the clock shows; None for `end`.
         """
         views = [self.views[k] for k in versions]
         stored = [view for view in views if view.serving == MATERIALIZED]
@@ -122,13 +129,24 @@ class Online:
         for view, sight in zip(stored, sights, strict=True):
             for k in view.plan["active"]:
                 self._learn(MATERIALIZED, k, sight, sure=serves(view.plan, k, end))
+        given = [view for view in views if view.serving == ON_READ]
+        starts = [view.watermark if start is None else start for view in given]
+        for view, begin in zip(given, starts, strict=True):
+            self._give(view.plan, rows, begin, end)
+        served = [view.plan for view in self.views.values() if view.serving == ON_READ]
+        seen = [
+            row for row in rows if row.at <= end and all(b is None or b <= row.at for b in starts)
+        ]
+        self._drop(
+            [view.plan for view in given], served, seen, end if now is None else min(now, end)
+        )
         for view in views:
-            if view.serving == ON_READ:
-                self._give(view.plan, rows, view.watermark if start is None else start, end)
             view.readable = True
             view.watermark = max(end, end if view.watermark is None else view.watermark)
 
-    def prepare(self, serving: str, rows: Collection[Row], end: int) -> None:
+    def prepare(
+        self, serving: str, rows: Collection[Row], end: int, now: int | None = None
+    ) -> None:
         """Another serving is filled beside the one in use."""
         for view in self.views.values():
             view.prepared = Values(written=decides(view.plan))
@@ -143,6 +161,10 @@ class Online:
                 sight = Runs().run(_of(view.plan, rows), None, end)
                 for k in view.plan["active"]:
                     self._learn(serving, k, sight, sure=serves(view.plan, k, end))
+        if serving == ON_READ:
+            plans = [view.plan for view in self.views.values()]
+            seen = [row for row in rows if row.at <= end]
+            self._drop(plans, plans, seen, end if now is None else min(now, end))
 
     def drop(self, serving: str) -> bool:
         """Delete what a serving keeps; false if that is to be refused: it is in use."""
@@ -168,6 +190,8 @@ class Online:
                 stays: Possible = values.get(row.entity, set()) if False in verdict else set()
                 values[row.entity] = stays | ({row} if True in verdict else set())
         known = self._known[serving][row.version, row.entity]
+        if serving == ON_READ and all(old is None or old.at <= row.at for old in known):
+            self._gone.discard((row.version, row.entity))
         taken: Possible = {old if old and old.at > row.at else row for old in known}
         self._known[serving][row.version, row.entity] = (taken if True in verdicts else set()) | (
             known if False in verdicts else set()
@@ -181,6 +205,14 @@ class Online:
         known = self._known[ON_READ]
         return _winners(view.plan, {k: known[k, entity] for k in view.plan["active"]}, now)
 
+    def may_refuse(self, version: int, now: int) -> bool:
+        """Whether a read of a view may be refused: a value may come from a row that is not kept."""
+        return self.views[version].serving == ON_READ and any(
+            row is not None and (row.version, entity) in self._gone
+            for entity in self.entities
+            for row in self.values(version, entity, now)
+        )
+
     def found(self, version: int, entity: int, row: Row | None) -> None:
         """A read found this, so that is what stands there."""
         view = self.views[version]
@@ -193,6 +225,7 @@ class Online:
         self._known[serving] = defaultdict(lambda: {None})
         if serving == ON_READ:
             self._natives = {}
+            self._gone = set()
 
     def _give(self, plan: Plan, rows: Collection[Row], start: int | None, end: int) -> None:
         """The native rows of all versions of a plan are written."""
@@ -201,6 +234,33 @@ class Online:
             since = None if start is None or runs.end is None else min(start, runs.end)
             sight = runs.run([row for row in rows if row.version == k], since, end)
             self._learn(ON_READ, k, sight, sure=True)
+
+    def _drop(
+        self, given: Sequence[Plan], served: Sequence[Plan], seen: Collection[Row], since: int
+    ) -> None:
+        """Rows that no view needs from an instant on may go; those that one needs are there.
+
+        Args:
+            given: the plans of the views whose native rows were written.
+            served: the plans of all views.
+            seen: the native rows that the run saw for sure.
+            since: the instant.
+        """
+        versions = {k for plan in given for k in plan["active"]}
+        together = {k for k in versions if not _alone(k, served)}
+        for entity in self.entities:
+            known = self._known[ON_READ]
+            everything = sorted({k for plan in served for k in plan["active"]})
+            kept = [
+                needed(served, dict(zip(everything, rows, strict=True)), since)
+                for rows in product(*(known[k, entity] for k in everything))
+            ]
+            for k in versions:
+                of = together if k in together else {k}
+                if any(row.entity == entity and row.version in of for row in seen):
+                    self._gone.discard((k, entity))
+                if not all(k in each for each in kept):
+                    self._gone.add((k, entity))
 
     def _resolved(
         self,
@@ -255,6 +315,15 @@ class Online:
                 obstacles.append({o is not None and usable(plan, o, now) for o in possible})
         wins = {True} if all(False in obstacle for obstacle in obstacles) else set()
         return wins | ({False} if any(True in obstacle for obstacle in obstacles) else set())
+
+
+def _alone(version: int, plans: Iterable[Plan]) -> bool:
+    """Whether the rows of other versions have no say in what is kept of one, nor it in theirs."""
+    return not any(
+        (version == plan["view"] or plan["active"].get(version))
+        and any(spans for k, spans in plan["active"].items() if k != plan["view"])
+        for plan in plans
+    )
 
 
 def _of(plan: Plan, rows: Collection[Row]) -> list[Row]:

@@ -43,11 +43,12 @@ def roll_back(release: Release, version: int | None, end: int) -> bool:
     return bool(until == end)
 
 
-def plan(release: Release, view: int, ttl: int | None) -> Plan:
+def plan(release: Release, view: int, ttl: int | None, rollbacks: int = 1) -> Plan:
     """What a view is applied with now."""
     return {
         "view": view,
         "ttl": ttl,
+        "rollbacks": rollbacks,
         "active": {
             k: tuple(release["active"].get(k, ())) for k in range(view, release["published"])
         },

@@ -126,7 +126,12 @@ class Repo:
         pq.write_table(pa.table(columns), self._source(family, version))
 
     def apply(
-        self, family: Family, versions: Sequence[int] | None, ttl: int | None, serving: Any
+        self,
+        family: Family,
+        versions: Sequence[int] | None,
+        ttl: int | None,
+        serving: Any,
+        rollbacks: int,
     ) -> None:
         """Apply some views of a family, or all of them as `feast apply` does."""
         embedding = VersionedEmbedding.from_catalog(
@@ -135,6 +140,7 @@ class Repo:
             entities=self._entities[family.name],
             ttl=None if ttl is None else timedelta(seconds=ttl),
             serving=serving,
+            rollback_versions=rollbacks,
             push=True,
         )
         entities = self._entities[family.name]

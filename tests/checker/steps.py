@@ -80,11 +80,13 @@ class Apply(Step):
             the views of retired versions are deleted, as `feast apply` does.
         ttl: the family's TTL in seconds, from now on.
         serving: its serving; it changes only where all views are applied.
+        rollbacks: how many its views are to bear where they are served on read.
     """
 
     views: tuple[int, ...] | None
     ttl: int | None
     serving: str
+    rollbacks: int = 1
 
 
 @dataclass(frozen=True)

@@ -151,9 +151,9 @@ class World:
             return False
         everything = step.views is None
         serving = step.serving if everything else self.servings[f]
-        self.repo.apply(family, None if everything else views, step.ttl, serving)
+        self.repo.apply(family, None if everything else views, step.ttl, serving, step.rollbacks)
         for k in views:
-            online.apply(plan(release, k, step.ttl), serving)
+            online.apply(plan(release, k, step.ttl, step.rollbacks), serving)
         if everything:
             for k in set(online.views) - set(offered):
                 online.delete(k)
@@ -181,7 +181,8 @@ class World:
         self.repo.materialize(step.start, step.end, None if step.views is None else names)
         for f, online in enumerate(self.online):
             versions = [k for g, k in chosen if g == f]
-            online.materialize(versions, self.rows[f].values(), step.start, step.end)
+            rows = self.rows[f].values()
+            online.materialize(versions, rows, step.start, step.end, step.now)
         return True
 
     @_do.register
@@ -219,7 +220,7 @@ class World:
             return False
         other = _OTHER[self.servings[step.family]]
         self.repo.prepare(self.families[step.family], other, step.end)
-        online.prepare(other, self.rows[step.family].values(), step.end)
+        online.prepare(other, self.rows[step.family].values(), step.end, step.now)
         return True
 
     @_do.register

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from feast import FeatureStore
 from feast.data_source import PushMode
@@ -347,17 +348,21 @@ def test_a_user_whose_rows_all_lie_after_the_new_end(
     check(store, family, 7)
 
 
-def test_a_late_row_that_a_run_does_not_see_does_not_date_a_value(
+def test_a_late_row_is_taken_up_as_a_whole_or_not_at_all(
     store: FeatureStore, tmp_path: Path
 ) -> None:
-    """Another row of the user, of another version, is news in that run."""
+    """Another row of user 1, of another version, is news in that run; user 3 has none."""
     family = replace(FAMILY, serving="on_read")
     applied(store, family, tmp_path)
     store.materialize(at(-1), at(5))
-    with_rows(family, [Row(1, 1, 3, (9, 9, 9)), Row(0, 1, 6, (8, 8))]).write(tmp_path)
+    news = [Row(1, 1, 3, (9, 9, 9)), Row(0, 1, 6, (8, 8)), Row(1, 3, 3, (7, 7, 7))]
+    with_rows(family, news).write(tmp_path)
     store.materialize(at(5), at(7))
-    assert stamps(store, "user_embedding_v1")[0] == to_micros(at(2))
-    same(online(store, "user_embedding_v1", [1]), [family.value(1, 1, 7)])
+    assert stamps(store, "user_embedding_v1") == [to_micros(at(3)), NEVER, to_micros(at(2))]
+    same(
+        online(store, "user_embedding_v1", USERS),
+        [np.array([9, 9, 9]), None, family.value(1, 3, 7)],
+    )
 
 
 def test_a_gap_between_windows_is_closed(store: FeatureStore, tmp_path: Path) -> None:

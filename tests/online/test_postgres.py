@@ -179,6 +179,20 @@ def test_rows_are_overwritten_whole(pair: tuple[Database, Database]) -> None:
     assert ours.dump() == stock.dump()
 
 
+def test_nulls_that_only_we_read_are_deleted(pair: tuple[Database, Database]) -> None:
+    """In the transaction that writes the others; for entities without a row too."""
+    ours, _ = pair
+    first = batch(0)
+    write(ours, first)
+    before = ours.dump()
+    gone = replace(first[0], rows=np.arange(9), instants=first[0].instants[:9])
+    write(ours, [replace(gone, stored=None, private=True), first[1]])
+    assert set(ours.dump()["v1"]) < set(before["v1"])
+    assert len(ours.dump()["v1"]) == len(before["v1"]) - np.isin(first[0].rows, np.arange(9)).sum()
+    assert {**ours.dump(), "v1": []} == {**before, "v1": []}
+    assert ours.staged() == 0
+
+
 def test_a_session_s_time_zone(postgres: dict[str, Any]) -> None:
     """Feast hands over instants without a zone; what the session makes of them is the same."""
     zone = psycopg.sql.SQL("ALTER DATABASE {} SET timezone = 'America/New_York'")

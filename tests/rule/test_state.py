@@ -123,3 +123,17 @@ def test_the_bytes_of_an_entry(
     if winner is not None:
         state.wrote(0, np.array([winner]), one)
     assert state.encode().tobytes().hex() == "0d0c0b0a" + "0807060504030201" + gave + flags + "00"
+
+
+def test_vectors_that_are_not_stored() -> None:
+    state = State.empty(3, DIGESTS)
+    some = np.array([True, False, True])
+    state.know(1, rows(5, 5, NEVER), ALL, pushed=False, dropped=some)
+    state.know(2, rows(5, 5, 5, valid=False), ALL, pushed=False, dropped=some)
+    for back in (state, State.decode(state.encode(), DIGESTS)):
+        assert back.dropped(0).tolist() == [False, False, False]
+        assert back.dropped(1).tolist() == [True, False, False]
+        assert not back.dropped(2).any()  # there is no vector
+        assert back.rows(1).has_vector.tolist() == [True, True, False]
+    state.know(1, rows(6, 6, 6), some, pushed=True)
+    assert not state.dropped(1).any()

@@ -52,7 +52,7 @@ class Family:
         active: per version k >= 1 its (from, until) hours.
         transforms: B_1, B_2, ...
         ttl_hours: the views' TTL.
-        serving, push: as on `VersionedEmbedding`.
+        serving, rollback_versions, push: as on `VersionedEmbedding`.
     """
 
     dims: Sequence[int]
@@ -62,6 +62,7 @@ class Family:
     ttl_hours: float | None = None
     name: str = "user_embedding"
     serving: Serving = "materialized"
+    rollback_versions: int = 1
     push: bool = False
 
     def __post_init__(self) -> None:
@@ -107,6 +108,7 @@ class Family:
             entities=[USER],
             ttl=ttl,
             serving=self.serving,
+            rollback_versions=self.rollback_versions,
             push=self.push,
         )
 

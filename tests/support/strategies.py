@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from feast_bc.views.serving import MATERIALIZED, ON_READ
 from tests.support.families import Family, Row
 from tests.support.schedules import ENTITIES, Step
 
@@ -12,7 +13,7 @@ HORIZON = 24
 
 @st.composite
 def families(draw: st.DrawFn) -> Family:
-    """Random dims, native histories (backfills, gaps, nulls) and cut-overs."""
+    """Random dims, native histories (backfills, gaps, nulls), cut-overs and servings."""
     dims = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
     floats = st.floats(-8, 8, width=16)
     places = st.tuples(
@@ -27,6 +28,8 @@ def families(draw: st.DrawFn) -> Family:
         rows=rows,
         active={k: draw(activations()) for k in range(1, len(dims))},
         ttl_hours=draw(st.none() | st.integers(2, HORIZON)),
+        serving=draw(st.sampled_from([MATERIALIZED, ON_READ])),
+        rollback_versions=draw(st.integers(0, 2)),
     )
 
 

@@ -40,6 +40,12 @@ _UPSERT = SQL(
     ON CONFLICT (entity_key, feature_name) DO UPDATE SET {assignments}
     """
 )
+_DELETE = SQL(
+    """
+    DELETE FROM {table} AS stored USING pg_temp.feast_bc_staged AS staged
+    WHERE stored.entity_key = staged.entity_key AND feature_name = %s AND number = %s
+    """
+)
 _COLUMNS = ("value", "value_text", "vector_value", "event_ts", "created_ts")
 
 
@@ -85,6 +91,10 @@ class PostgresWriter:
                         copy.write(rows)
                 copy.write(TRAILER)
             for table, number in sorted((table, number) for number, table in enumerate(tables)):
+                if values[number].absent:
+                    delete = _DELETE.format(table=Identifier(table))
+                    cursor.execute(delete, (values[number].feature, number))
+                    continue
                 numbers = postgres_has_value_num(self._store, self._config, cursor, table)
                 cursor.execute(_upsert(table, numbers=numbers), (values[number].feature, number))
 

@@ -25,14 +25,14 @@ class HashFields:
     """What one view stores in the hashes of a batch of `n` entities.
 
     Attributes:
-        timestamp_field, value_field: the names of its two fields.
+        timestamp_field, value_field: the names of its two fields; None for no timestamp.
         rows: int64 of shape `(m,)`, ascending: which entities get values.
         timestamps: the distinct timestamps, serialized.
         timestamp_of: int64 of shape `(m,)`, which of them each entity gets.
         stored: vectors of shape `(m, dim)`, bytes of shape `(m, width)`, or None: all are null.
     """
 
-    timestamp_field: bytes
+    timestamp_field: bytes | None
     value_field: bytes
     rows: RowNumbers
     timestamps: Sequence[bytes]
@@ -48,6 +48,14 @@ def hget(keys: Sequence[bytes], field: bytes) -> bytes:
 def hmget(keys: Sequence[bytes], fields: Sequence[bytes]) -> bytes:
     """One HMGET of `fields` per key."""
     return _per_key(b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2), keys, fields)
+
+
+def hdel(keys: Sequence[bytes], fields: Sequence[bytes]) -> Iterator[tuple[int, Bytes]]:
+    """One HDEL of `fields` per key: `(commands, bytes)`, as `hset` yields them."""
+    for start in range(0, len(keys), _COMMANDS):
+        some = keys[start : start + _COMMANDS]
+        packed = _per_key(b"*%d\r\n$4\r\nHDEL\r\n" % (len(fields) + 2), some, fields)
+        yield len(some), np.frombuffer(packed, np.uint8)
 
 
 def _per_key(head: bytes, keys: Sequence[bytes], fields: Sequence[bytes]) -> bytes:
@@ -102,15 +110,19 @@ def hset_arguments(
         for row, of, value in zip(
             each.rows.tolist(), each.timestamp_of.tolist(), stored, strict=True
         ):
-            arguments[row] += [each.timestamp_field, each.timestamps[of], each.value_field, value]
+            if each.timestamp_field is not None:
+                arguments[row] += [each.timestamp_field, each.timestamps[of]]
+            arguments[row] += [each.value_field, value]
     return ((key, pairs) for key, pairs in zip(keys, arguments, strict=True) if pairs)
 
 
 def _pack(keys: Bytes, given: Sequence[tuple[HashFields, RowNumbers]], ttl: int | None) -> Bytes:
     """The commands of entities whose keys, views and timestamps have the same lengths."""
-    pieces: list[bytes | Bytes] = [b"*%d\r\n$4\r\nHSET\r\n" % (2 + 4 * len(given)), *_slot(keys)]
+    count = 2 + sum(2 if each.timestamp_field is None else 4 for each, _ in given)
+    pieces: list[bytes | Bytes] = [b"*%d\r\n$4\r\nHSET\r\n" % count, *_slot(keys)]
     for each, rows in given:
-        pieces += [_bulk(each.timestamp_field), *_slot(_timestamps(each, rows))]
+        if each.timestamp_field is not None:
+            pieces += [_bulk(each.timestamp_field), *_slot(_timestamps(each, rows))]
         pieces += [_bulk(each.value_field), *_values(each, rows)]
     if ttl is not None:
         pieces += [b"*3\r\n$6\r\nEXPIRE\r\n", *_slot(keys), _bulk(b"%d" % ttl)]

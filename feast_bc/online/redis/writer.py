@@ -16,7 +16,7 @@ from feast_bc.columns.arrays import Instants, RowNumbers
 from feast_bc.columns.entity_keys import key_types, serialized_keys
 from feast_bc.feast_internals import redis_client, stored_name
 from feast_bc.online.ahead import ahead
-from feast_bc.online.redis.commands import HashFields, hset, hset_arguments
+from feast_bc.online.redis.commands import HashFields, hdel, hset, hset_arguments
 from feast_bc.online.redis.exchange import Exchange
 from feast_bc.online.redis.fields import view_fields
 from feast_bc.online.writer import ViewValues
@@ -24,6 +24,8 @@ from feast_bc.online.writer import ViewValues
 
 class RedisWriter:
     """Writes all views of an entity with one HSET, in pipelines.
+
+    Views that nobody but feast-bc reads have no timestamp: a field costs a hash some 90 bytes.
 
     Feast's own writer keeps a stored row with a newer timestamp. Here the caller has decided what
     stands: a rollback brings back older rows.
@@ -45,13 +47,13 @@ class RedisWriter:
         project = self._config.project.encode()
         types = key_types(values[0].view)
         entities = [key + project for key in serialized_keys(keys, types, version)]
-        fields = [self._fields(each) for each in values]
-        _store(
-            redis_client(self._store, self._config),
-            entities,
-            fields,
-            options.key_ttl_seconds or None,
-        )
+        client = redis_client(self._store, self._config)
+        fields = [self._fields(each) for each in values if not each.absent]
+        _store(client, entities, fields, options.key_ttl_seconds or None)
+        for each in values:
+            if each.absent:
+                names = view_fields(stored_name(each.view, self._config), each.feature)
+                _delete(client, [entities[i] for i in each.rows.tolist()], names)
 
     def _fields(self, each: ViewValues) -> HashFields:
         timestamp_field, value_field = view_fields(
@@ -59,7 +61,7 @@ class RedisWriter:
         )
         timestamps, timestamp_of = _serialized(each.instants)
         return HashFields(
-            timestamp_field=timestamp_field,
+            timestamp_field=None if each.private else timestamp_field,
             value_field=value_field,
             rows=each.rows,
             timestamps=timestamps,
@@ -81,6 +83,18 @@ def _store(
         return
     with Exchange(client) as exchange:
         for count, commands in ahead(hset(entities, fields, ttl)):
+            exchange.ask(commands.data, count)
+
+
+def _delete(client: Any, entities: Sequence[bytes], fields: Sequence[bytes]) -> None:
+    if not isinstance(client, Redis):
+        with client.pipeline(transaction=False) as pipe:
+            for entity in entities:
+                pipe.hdel(entity, *fields)
+            pipe.execute()
+        return
+    with Exchange(client) as exchange:
+        for count, commands in hdel(entities, fields):
             exchange.ask(commands.data, count)
 
 

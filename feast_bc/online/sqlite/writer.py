@@ -27,6 +27,7 @@ INSERT INTO {table} (entity_key, feature_name, value, event_ts) VALUES {rows}
 ON CONFLICT(entity_key, feature_name) DO UPDATE SET
     value = excluded.value, value_text = NULL, event_ts = excluded.event_ts, created_ts = NULL
 """
+_DELETE = "DELETE FROM {table} WHERE entity_key = ? AND feature_name = ?"
 _PARAMETERS = "(?, ?, ?, ?)"
 # Every statement has a cost of its own; SQLite allows 999 parameters in all its versions.
 _ROWS_PER_STATEMENT = 50
@@ -67,6 +68,10 @@ class SqliteWriter:
                 name = stored_name(each.view, self._config)
                 table = sqlite_table(self._config.project, name)
                 order = np.argsort(rank[each.rows])
+                if each.absent:
+                    keys_of = ((entities[i], each.feature) for i in each.rows[order].tolist())
+                    connection.executemany(_DELETE.format(table=table), keys_of)
+                    continue
                 encoded = each.encoded()
                 columns = (
                     [entities[i] for i in each.rows[order].tolist()],
