@@ -14,7 +14,7 @@ from feast.infra.offline_stores.offline_utils import get_offline_store_from_conf
 from feast.repo_config import RepoConfig
 
 from feast_bc.errors import InvalidVectorsError
-from feast_bc.native.batch_source import column_in, is_parquet, is_parquet_to_duckdb
+from feast_bc.native.batch_source import column_in, is_parquet_to_duckdb, parquet_files
 from feast_bc.native.parquet_files import ParquetFiles, find_parquet
 from feast_bc.native.parquet_nulls import may_hold_nulls
 
@@ -44,11 +44,12 @@ class SourceBatches:
         join_keys: Sequence[str],
         config: RepoConfig | None = None,
     ) -> None:
-        self._source = source
+        files = parquet_files(source)
+        self._source = source if files is None else files
         self._feature = feature
         self._join_keys = join_keys
         self._config = config
-        self._parquet = is_parquet(source)
+        self._parquet = files is not None
 
     def columns(self) -> list[str]:
         """Names of all columns, after the field mapping.

@@ -1,0 +1,119 @@
+"""Parts of the parquet files of a source, small enough that workers read one each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as pads
+
+from feast_bc.columns.arrays import RowNumbers
+from feast_bc.native.latest_rows import rewritten
+from feast_bc.native.parquet_files import FileState, ParquetFiles, states_of
+from feast_bc.native.parquet_nulls import may_hold_nulls
+
+_BATCH_ROWS = 16_384
+# Arrow's default buffers a whole row group ahead.
+_SCAN = pads.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """Row groups that follow one another, read in this order; their rows are counted from 0.
+
+    Attributes:
+        groups: one row group each.
+        counts: the number of rows of each.
+        schema: the columns of all files, hive partitions included.
+        states: per file of `groups` what it was when it was found.
+        of: the source, for error messages.
+    """
+
+    groups: Sequence[pads.ParquetFileFragment]
+    counts: Sequence[int]
+    schema: pa.Schema
+    states: Sequence[FileState]
+    of: str
+
+    def may_hold_nulls(self, column: str) -> bool:
+        """Whether a list column may hold nulls, as far as can be said without reading it."""
+        files = {group.path: group for group in self.groups}
+        return any(may_hold_nulls(group.metadata, column) for group in files.values())
+
+    def read(self, columns: Sequence[str], rows: RowNumbers | None = None) -> pa.Table:
+        """Some columns, of all rows or of some.
+
+        Args:
+            columns: their names in the files.
+            rows: distinct, ascending; None for all rows.
+
+        Raises:
+            InvalidVectorsError: a file has changed since it was found.
+        """
+        found = list(self._batches(columns, rows))
+        filesystem = self.groups[0].filesystem
+        paths = list(dict.fromkeys(group.path for group in self.groups))
+        if states_of(filesystem, paths) != list(self.states):
+            raise rewritten(self.of)
+        schema = pa.schema([self.schema.field(name) for name in columns])
+        return pa.Table.from_batches(found, schema)
+
+    def _batches(self, columns: Sequence[str], rows: RowNumbers | None) -> Iterator[pa.RecordBatch]:
+        end = 0
+        for group, count in zip(self.groups, self.counts, strict=True):
+            start, end = end, end + count
+            if rows is not None and not _between(rows, start, end).size:
+                continue
+            for batch in group.to_batches(
+                schema=self.schema,
+                columns=list(columns),
+                batch_size=_BATCH_ROWS,
+                batch_readahead=1,
+                fragment_readahead=1,
+                fragment_scan_options=_SCAN,
+            ):
+                here = slice(start, start := start + batch.num_rows)
+                if rows is None:
+                    yield batch
+                elif (wanted := _between(rows, here.start, here.stop)).size:
+                    yield batch.take(pa.array(wanted - here.start))
+
+
+def file_parts(files: ParquetFiles, rows: int, of: str) -> list[FilePart]:
+    """All rows of some files, in parts.
+
+    Args:
+        files: the files.
+        rows: how many rows a part has, or a little more. One row group is never split.
+        of: the source, for error messages.
+    """
+    state_of = dict(zip(files.dataset.files, files.states, strict=True))
+    parts = []
+    groups: list[pads.ParquetFileFragment] = []
+    counts: list[int] = []
+    for fragment in files.dataset.get_fragments():
+        for group in fragment.row_groups:
+            groups.append(fragment.subset(row_group_ids=[group.id]))
+            counts.append(group.num_rows)
+            if sum(counts) >= rows:
+                parts.append((groups, counts))
+                groups, counts = [], []
+    if groups:
+        parts.append((groups, counts))
+    return [
+        FilePart(
+            groups,
+            counts,
+            files.dataset.schema,
+            [state_of[path] for path in dict.fromkeys(group.path for group in groups)],
+            of,
+        )
+        for groups, counts in parts
+    ]
+
+
+def _between(rows: RowNumbers, start: int, stop: int) -> RowNumbers:
+    first, last = np.searchsorted(rows, [start, stop])
+    return rows[first:last]
