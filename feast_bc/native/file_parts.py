@@ -27,7 +27,7 @@ class FilePart:
         groups: one row group each.
         counts: the number of rows of each.
         schema: the columns of all files, hive partitions included.
-        states: per file of `groups` what it was when it was found.
+        states: what the file of each was when it was found.
         of: the source, for error messages.
     """
 
@@ -36,6 +36,12 @@ class FilePart:
     schema: pa.Schema
     states: Sequence[FileState]
     of: str
+
+    def between(self, start: int, end: int) -> FilePart:
+        """Some of the row groups."""
+        here = slice(start, end)
+        groups, counts, states = self.groups[here], self.counts[here], self.states[here]
+        return FilePart(groups, counts, self.schema, states, self.of)
 
     def may_hold_nulls(self, column: str) -> bool:
         """Whether a list column may hold nulls, as far as can be said without reading it."""
@@ -52,15 +58,13 @@ class FilePart:
         Raises:
             InvalidVectorsError: a file has changed since it was found.
         """
-        found = list(self._batches(columns, rows))
-        filesystem = self.groups[0].filesystem
-        paths = list(dict.fromkeys(group.path for group in self.groups))
-        if states_of(filesystem, paths) != list(self.states):
-            raise rewritten(self.of)
         schema = pa.schema([self.schema.field(name) for name in columns])
-        return pa.Table.from_batches(found, schema)
+        return pa.Table.from_batches(list(self.batches(columns, rows)), schema)
 
-    def _batches(self, columns: Sequence[str], rows: RowNumbers | None) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, columns: Sequence[str], rows: RowNumbers | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """As `read`, in record batches."""
         end = 0
         for group, count in zip(self.groups, self.counts, strict=True):
             start, end = end, end + count
@@ -79,6 +83,9 @@ class FilePart:
                     yield batch
                 elif (wanted := _between(rows, here.start, here.stop)).size:
                     yield batch.take(pa.array(wanted - here.start))
+        known = dict(zip((group.path for group in self.groups), self.states, strict=True))
+        if known and states_of(self.groups[0].filesystem, list(known)) != list(known.values()):
+            raise rewritten(self.of)
 
 
 def file_parts(files: ParquetFiles, rows: int, of: str) -> list[FilePart]:
@@ -89,29 +96,26 @@ def file_parts(files: ParquetFiles, rows: int, of: str) -> list[FilePart]:
         rows: how many rows a part has, or a little more. One row group is never split.
         of: the source, for error messages.
     """
-    state_of = dict(zip(files.dataset.files, files.states, strict=True))
-    parts = []
-    groups: list[pads.ParquetFileFragment] = []
-    counts: list[int] = []
-    for fragment in files.dataset.get_fragments():
+    parts: list[FilePart] = []
+    whole = whole_files(files, of)
+    start = held = 0
+    for end, count in enumerate(whole.counts, 1):
+        held += count
+        if held >= rows or end == len(whole.counts):
+            parts.append(whole.between(start, end))
+            start, held = end, 0
+    return parts
+
+
+def whole_files(files: ParquetFiles, of: str) -> FilePart:
+    """All rows of some files as one part; arguments as for `file_parts`."""
+    groups, counts, states = [], [], []
+    for fragment, state in zip(files.dataset.get_fragments(), files.states, strict=True):
         for group in fragment.row_groups:
             groups.append(fragment.subset(row_group_ids=[group.id]))
             counts.append(group.num_rows)
-            if sum(counts) >= rows:
-                parts.append((groups, counts))
-                groups, counts = [], []
-    if groups:
-        parts.append((groups, counts))
-    return [
-        FilePart(
-            groups,
-            counts,
-            files.dataset.schema,
-            [state_of[path] for path in dict.fromkeys(group.path for group in groups)],
-            of,
-        )
-        for groups, counts in parts
-    ]
+            states.append(state)
+    return FilePart(groups, counts, files.dataset.schema, states, of)
 
 
 def _between(rows: RowNumbers, start: int, stop: int) -> RowNumbers:

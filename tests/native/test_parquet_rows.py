@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from feast_bc.errors import DimensionError, ProviderError
 from feast_bc.native.joined_rows import NO_ROW
-from feast_bc.native.parquet_rows import ParquetRows, connect, files
+from feast_bc.native.parquet_rows import ParquetRows, files
+from feast_bc.native.point_in_time import connect
 from tests.support.families import USER, Row, at, make_store, native_table
 
 Native = tuple[int, int, "int | None", "int | None"]
