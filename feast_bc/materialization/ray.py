@@ -106,9 +106,8 @@ class RayEngine:
         needed = [sum(counts) for counts in zip(*ray.get(list(counted)), strict=True)]
         fetch = self._task(fetch_rows, buckets)
         vectors = [
-            fetch.remote(part.columns, part.rows, part.number, *wanted)
-            for part in parts
-            if needed[part.number]
+            fetch.remote(group[0].columns, [(part.number, part.rows) for part in group], *wanted)
+            for group in _groups(parts, needed, _ROWS_AT_LEAST * buckets)
         ]
         of_buckets = _by_bucket(vectors) or [()] * buckets
         del vectors
@@ -160,6 +159,27 @@ def _parts(work: Work, files: Mapping[EmbeddingVersion, ParquetFiles], rows: int
         for part in file_parts(found, rows, columns.of):
             parts.append(_Part(len(parts), columns, part))
     return parts
+
+
+def _groups(parts: Sequence[_Part], needed: Sequence[int], rows: int) -> list[list[_Part]]:
+    """The parts that one task reads vectors of, so that it finds much for each bucket.
+
+    Args:
+        parts: all parts.
+        needed: how many rows of each are needed. A part without any is in no group.
+        rows: how many needed rows a group has at least, if its version has so many.
+    """
+    groups: list[list[_Part]] = []
+    held = 0
+    for part in parts:
+        if not needed[part.number]:
+            continue
+        if not groups or groups[-1][0].columns is not part.columns or held >= rows:
+            groups.append([])
+            held = 0
+        groups[-1].append(part)
+        held += needed[part.number]
+    return groups
 
 
 def _by_bucket(tables: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:

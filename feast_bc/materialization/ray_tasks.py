@@ -6,6 +6,7 @@ gives the same again when Ray starts it again after a worker was lost.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -168,14 +169,25 @@ def decide_bucket(
 
 
 def fetch_rows(
-    columns: SourceColumns, part: FilePart, number: int, *wanted: pa.Table
+    columns: SourceColumns, parts: Sequence[tuple[int, FilePart]], *wanted: pa.Table
 ) -> tuple[pa.Table, ...]:
-    """The rows of one part that are needed, with their vectors, a table per bucket.
+    """The rows of some parts that are needed, with their vectors, a table per bucket.
 
     Args:
-        columns, part, number: as for `read_rows`.
+        columns: what the columns of the parts are.
+        parts: each with its number.
         wanted: per bucket what is needed, from `decide_bucket`.
+
+    Raises:
+        InvalidVectorsError: a file has changed, or the vectors are no lists of floats.
     """
+    found = [_fetch(columns, number, part, wanted) for number, part in parts]
+    return tuple(map(pa.concat_tables, zip(*found, strict=True)))
+
+
+def _fetch(
+    columns: SourceColumns, number: int, part: FilePart, wanted: Sequence[pa.Table]
+) -> tuple[pa.Table, ...]:
     mine = [each.filter(pc.equal(each[PART], number))[ROW].to_numpy() for each in wanted]
     bucket = np.repeat(np.arange(len(mine)), [len(rows) for rows in mine])
     rows = np.concatenate(mine)

@@ -162,7 +162,8 @@ def test_part_files_named_otherwise(tmp_path: Path) -> None:
     embedding = FAMILY.write_over(tmp_path, lambda m: parts(m.source.path, m.version))
     store = ray_store(tmp_path)
     store.apply([USER, *embedding.feature_views().values()])
-    with patch("feast_bc.materialization.ray._ROWS_AT_ONCE", 8):
+    engine = "feast_bc.materialization.ray"
+    with patch(f"{engine}._ROWS_AT_ONCE", 8), patch(f"{engine}._ROWS_AT_LEAST", 1):
         store.materialize(at(0), at(6))
     holds(store)
 
@@ -192,9 +193,7 @@ def test_nothing_to_write(tmp_path: Path) -> None:
 def test_one_bad_row(tmp_path: Path) -> None:
     store = applied(tmp_path)
     right = rewrite(tmp_path / "v1.parquet", lambda rows: [*rows[:20], rows[20][:-1], *rows[21:]])
-    fails(
-        store, DimensionError, r"user_embedding_v[01].*vectors of dimension 50, found 49"
-    )
+    fails(store, DimensionError, r"user_embedding_v[01].*vectors of dimension 50, found 49")
     (tmp_path / "v1.parquet").write_bytes(right)
     store.materialize(at(-1), at(6))
     holds(store)

@@ -15,8 +15,12 @@ from feast.repo_config import RegistryConfig
 _CONF = {
     "num_cpus": 2,
     "object_store_memory": 200 * 2**20,
-    # Idle workers stay: a new one imports Feast anew.
-    "_system_config": {"idle_worker_killing_time_threshold_ms": 600_000},
+    "_system_config": {
+        # Idle workers stay: a new one imports Feast anew.
+        "idle_worker_killing_time_threshold_ms": 600_000,
+        # Ray's are nice, and get nothing beside other test processes.
+        "worker_niceness": 0,
+    },
 }
 
 
