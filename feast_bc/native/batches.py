@@ -160,7 +160,17 @@ class SourceBatches:
         except InvalidVectorsError:
             raise
         except Exception as error:  # stores raise whatever their driver raises
-            raise InvalidVectorsError(
-                f"source {self._source.name!r} cannot be read ({type(error).__name__}: {error}). "
-                "Check that it exists, that it is readable from here, and its format."
-            ) from error
+            raise unreadable(f"source {self._source.name!r}", error) from error
+
+
+def unreadable(of: str, error: Exception) -> InvalidVectorsError:
+    """The error for a source that cannot be read.
+
+    Args:
+        of: what it is.
+        error: what its reader raised.
+    """
+    return InvalidVectorsError(
+        f"{of} cannot be read ({type(error).__name__}: {error}). Check that it exists, that it is "
+        "readable from here, and its format."
+    )

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from feast_bc.columns.arrays import RowNumbers
+from feast_bc.native.batches import unreadable
 from feast_bc.native.latest_rows import rewritten
 from feast_bc.native.parquet_files import FileState, ParquetFiles, states_of
 from feast_bc.native.parquet_nulls import may_hold_nulls
@@ -56,7 +57,7 @@ class FilePart:
             rows: distinct, ascending; None for all rows.
 
         Raises:
-            InvalidVectorsError: a file has changed since it was found.
+            InvalidVectorsError: a file cannot be read, or has changed since it was found.
         """
         schema = pa.schema([self.schema.field(name) for name in columns])
         return pa.Table.from_batches(list(self.batches(columns, rows)), schema)
@@ -65,6 +66,22 @@ class FilePart:
         self, columns: Sequence[str], rows: RowNumbers | None = None
     ) -> Iterator[pa.RecordBatch]:
         """As `read`, in record batches."""
+        try:
+            yield from self._batches(columns, rows)
+        except Exception as error:  # file systems raise whatever they like
+            if self._changed():  # the footer that was read before fits no more
+                raise rewritten(self.of) from error
+            raise unreadable(self.of, error) from error
+        if self._changed():
+            raise rewritten(self.of)
+
+    def _changed(self) -> bool:
+        known = dict(zip((group.path for group in self.groups), self.states, strict=True))
+        if not known:
+            return False
+        return states_of(self.groups[0].filesystem, list(known)) != list(known.values())
+
+    def _batches(self, columns: Sequence[str], rows: RowNumbers | None) -> Iterator[pa.RecordBatch]:
         end = 0
         for group, count in zip(self.groups, self.counts, strict=True):
             start, end = end, end + count
@@ -83,9 +100,6 @@ class FilePart:
                     yield batch
                 elif (wanted := _between(rows, here.start, here.stop)).size:
                     yield batch.take(pa.array(wanted - here.start))
-        known = dict(zip((group.path for group in self.groups), self.states, strict=True))
-        if known and states_of(self.groups[0].filesystem, list(known)) != list(known.values()):
-            raise rewritten(self.of)
 
 
 def file_parts(files: ParquetFiles, rows: int, of: str) -> list[FilePart]:
