@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -114,7 +115,7 @@ def test_online_equals_offline_equals_the_rule(
 def test_what_the_local_engine_writes(
     tmp_path: Path, redis_store: dict[str, object], redis_address: str
 ) -> None:
-    """Byte for byte, over Feast's Ray store, of which nothing is asked."""
+    """To the last bits of a product of matrices; nothing is asked of Feast's Ray store."""
     for name in ("local", "ray"):
         (tmp_path / name).mkdir()
     views = FAMILY.write(tmp_path).feature_views().values()
@@ -129,7 +130,21 @@ def test_what_the_local_engine_writes(
     with patch("feast_bc.offline.store.BackwardCompatibleOfflineStore.latest_rows") as pulled:
         store.materialize(at(0), at(6))
     assert not pulled.called
-    assert redis_dump(redis_address) == expected
+    found = redis_dump(redis_address)
+    assert found.keys() == expected.keys()
+    for key, (fields, ttl) in expected.items():
+        assert (found[key][0].keys(), found[key][1]) == (fields.keys(), ttl)
+        for field, value in fields.items():
+            nearly_equal(found[key][0][field], value)
+
+
+def nearly_equal(found: bytes, value: bytes) -> None:
+    """Stored values: the floats of a transformed vector depend on how many are transformed."""
+    floats = 4 * FAMILY.dims[0]
+    if found != value:
+        assert (len(found), found[:-floats]) == (len(value), value[:-floats])
+        one, other = (np.frombuffer(each[-floats:], "<f4") for each in (found, value))
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
 
 
 def test_part_files_named_otherwise(tmp_path: Path) -> None:
