@@ -1,12 +1,12 @@
 """Materialization of one family by each engine, and what it costs on the driver and elsewhere.
 
-Usage: python -m benchmarks.scale [--entities N ...] [--engines local spark] [--versions N]
+Usage: python -m benchmarks.scale [--entities N ...] [--engines local spark ray] [--versions N]
 
 Every case runs in a process of its own, into a Redis that was emptied. Processor time is that of
-the process, and of all that it started (Java, Python workers), imports included. "Driver" is the
-Python process that calls `store.materialize`: its growth is the peak of its resident memory over
-what it was before the call. "Elsewhere" is the peak of what it started, summed. Spark has two
-threads, and ends a job whose results to the driver exceed 5 MiB.
+the process, and of all that it started (Java, Ray, Python workers), imports included. "Driver" is
+the Python process that calls `store.materialize`: its growth is the peak of its resident memory
+over what it was before the call. "Elsewhere" is the peak of what it started, summed. Spark and Ray
+have two threads; Spark ends a job whose results to the driver exceed 5 MiB.
 """
 
 from __future__ import annotations
@@ -69,20 +69,34 @@ def spark_options(folder: Path) -> dict[str, Any]:
     }
 
 
+def ray_options(folder: Path) -> dict[str, Any]:
+    conf = {"num_cpus": 2, "object_store_memory": 500 * _MIB}
+    return {
+        "offline_store": {"type": "ray", "storage_path": str(folder / "scratch"), "ray_conf": conf},
+        "batch_engine": {"type": "ray.engine", "ray_conf": conf},
+    }
+
+
+def local_options(_folder: Path) -> dict[str, Any]:
+    return {"offline_store": {"type": "duckdb"}, "batch_engine": {"type": "local"}}
+
+
+OPTIONS = {"local": local_options, "spark": spark_options, "ray": ray_options}
+
+
 def apply(folder: Path, engine: str, work: Workload, address: str) -> None:
     """Write a feature repo and apply it."""
     folder.mkdir(parents=True, exist_ok=True)
-    local = {"offline_store": {"type": "duckdb"}, "batch_engine": {"type": "local"}}
     config = {
         "project": "scale",
         "provider": PROVIDER,
         "registry": str(folder / "registry.db"),
         "online_store": {"type": "redis", "connection_string": address},
         "entity_key_serialization_version": 3,
-        **(local if engine == "local" else spark_options(folder)),
+        **OPTIONS[engine](folder),
     }
     (folder / "feature_store.yaml").write_text(json.dumps(config))  # JSON is YAML
-    source = file_source if engine == "local" else spark_source
+    source = spark_source if engine == "spark" else file_source
     store = FeatureStore(str(folder))
     store.apply([USER, *work.embedding(source).feature_views().values()])
 
@@ -210,7 +224,7 @@ def command_line() -> argparse.ArgumentParser:
     made.add_argument(
         "--entities", type=int, nargs="+", default=[100_000, 1_000_000], help="(%(default)s)"
     )
-    made.add_argument("--engines", nargs="+", default=["local", "spark"], help="(%(default)s)")
+    made.add_argument("--engines", nargs="+", default=list(OPTIONS), help="(%(default)s)")
     made.add_argument("--versions", type=int, default=3, help="(%(default)s)")
     made.add_argument("--dim", type=int, default=64, help="(%(default)s)")
     made.add_argument(

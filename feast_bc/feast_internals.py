@@ -19,10 +19,12 @@ from feast.repo_config import RepoConfig
 REDIS, SQLITE, REMOTE = "RedisOnlineStore", "SqliteOnlineStore", "RemoteOnlineStore"
 POSTGRES = "PostgreSQLOnlineStore"
 DASK, DUCKDB, SPARK = "DaskOfflineStore", "DuckDBOfflineStore", "SparkOfflineStore"
+RAY = "RayOfflineStore"
 SPARK_ENGINE, SPARK_SOURCE = "SparkComputeEngine", "SparkSource"
 POSTGRES_OFFLINE, SNOWFLAKE = "PostgreSQLOfflineStore", "SnowflakeOfflineStore"
 BIGQUERY, REDSHIFT = "BigQueryOfflineStore", "RedshiftOfflineStore"
 ATHENA, TRINO = "AthenaOfflineStore", "TrinoOfflineStore"
+RAY_ENGINE, RAY_SOURCE = "RayComputeEngine", "RaySource"
 
 
 def is_a(store: object, name: str) -> bool:

@@ -12,11 +12,17 @@ from typing import Any
 import pytest
 from feast import FeatureView, utils
 from feast.infra.compute_engines.base import ComputeEngine
+from feast.infra.compute_engines.ray.compute import RayComputeEngine
 from feast.infra.compute_engines.spark.compute import SparkComputeEngine
 from feast.infra.offline_stores.contrib.postgres_offline_store.postgres import (
     PostgreSQLOfflineStore,
     PostgreSQLRetrievalJob,
 )
+from feast.infra.offline_stores.contrib.ray_offline_store.ray import (
+    RayOfflineStore,
+    RayRetrievalJob,
+)
+from feast.infra.offline_stores.contrib.ray_offline_store.ray_source import RaySource
 from feast.infra.offline_stores.contrib.spark_offline_store.spark import (
     SparkOfflineStore,
     SparkRetrievalJob,
@@ -40,6 +46,9 @@ from feast_bc.feast_internals import (
     DUCKDB,
     POSTGRES,
     POSTGRES_OFFLINE,
+    RAY,
+    RAY_ENGINE,
+    RAY_SOURCE,
     REDIS,
     REMOTE,
     SPARK,
@@ -53,6 +62,7 @@ from feast_bc.feast_internals import (
     sqlite_table,
 )
 from feast_bc.materialization.compute_engine import BackwardCompatibleComputeEngine
+from feast_bc.offline.ray.job import BackwardCompatibleRayRetrievalJob
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
 from feast_bc.offline.spark.job import BackwardCompatibleSparkRetrievalJob
 from feast_bc.offline.store import BackwardCompatibleOfflineStore
@@ -113,6 +123,9 @@ def test_signatures(function: Callable[..., Any]) -> None:
         (REMOTE, RemoteOnlineStore),
         (DASK, DaskOfflineStore),
         (DUCKDB, DuckDBOfflineStore),
+        (RAY, RayOfflineStore),
+        (RAY_ENGINE, RayComputeEngine),
+        (RAY_SOURCE, RaySource),
         (SPARK, SparkOfflineStore),
         (SPARK_ENGINE, SparkComputeEngine),
         (SPARK_SOURCE, SparkSource),
@@ -173,6 +186,7 @@ OVERRIDES = {
     BackwardCompatibleOfflineStore: OfflineStore,
     BackwardCompatibleOnlineStore: OnlineStore,
     BackwardCompatibleProvider: PassthroughProvider,
+    BackwardCompatibleRayRetrievalJob: RayRetrievalJob,
     BackwardCompatibleRetrievalJob: RetrievalJob,
     BackwardCompatibleSparkRetrievalJob: SparkRetrievalJob,
 }

@@ -36,7 +36,7 @@ def entity_key_protos(keys: pa.Table, types: Mapping[str, ValueType]) -> list[En
     Raises:
         InvalidVectorsError: a key is null.
     """
-    _check_present(keys)
+    check_present(keys)
     columns = [
         python_values_to_proto_values(keys[name].to_numpy(), type_) for name, type_ in types.items()
     ]
@@ -57,7 +57,7 @@ def serialized_keys(keys: pa.Table, types: Mapping[str, ValueType], version: int
     Raises:
         InvalidVectorsError: a key is null.
     """
-    _check_present(keys)
+    check_present(keys)
     names = sorted(types)
     columns = [_serialized(keys[name], types[name]) for name in names]
     known = [column for column in columns if column is not None]
@@ -127,7 +127,8 @@ def _serialized(column: pa.ChunkedArray, type_: ValueType) -> list[bytes] | None
     return None
 
 
-def _check_present(keys: pa.Table) -> None:
+def check_present(keys: pa.Table) -> None:
+    """Raise InvalidVectorsError if a key is null."""
     for name in keys.column_names:
         if keys[name].null_count:
             raise InvalidVectorsError(

@@ -22,10 +22,11 @@ from tqdm import tqdm
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.entity_keys import key_types
-from feast_bc.feast_internals import SPARK_ENGINE, SPARK_SOURCE, is_a, spark_session
+from feast_bc.feast_internals import RAY_ENGINE, SPARK_ENGINE, SPARK_SOURCE, is_a, spark_session
 from feast_bc.materialization.bucket import Bucket
 from feast_bc.materialization.family import Engine, FamilyMaterialization, LocalEngine
 from feast_bc.materialization.work import Progress
+from feast_bc.native.batch_source import parquet_files
 from feast_bc.native.latest_rows import LatestRows, latest_rows
 from feast_bc.online.written_views import WrittenViews
 from feast_bc.views.stored_views import is_on_read, version_source
@@ -142,10 +143,13 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
                 bar.close()
 
     def _engine(self, view: FeatureView) -> Engine:
-        """Spark, if it is configured and can read all versions itself; or else this process."""
-        if is_a(self.inner, SPARK_ENGINE) and all(
-            is_a(member.source, SPARK_SOURCE) for member in view.batch_source.members
-        ):
+        """Spark or Ray, if it is configured and reads all versions itself; or else this process."""
+        sources = [member.source for member in view.batch_source.members]
+        if is_a(self.inner, RAY_ENGINE) and all(map(parquet_files, sources)):
+            from feast_bc.materialization.ray import RayEngine
+
+            return RayEngine(self.online_store, self.repo_config)
+        if is_a(self.inner, SPARK_ENGINE) and all(is_a(each, SPARK_SOURCE) for each in sources):
             from feast_bc.materialization.spark import SparkEngine
 
             session = spark_session(self.inner, view)

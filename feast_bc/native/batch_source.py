@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.infra.offline_stores.file_source import FileSource
@@ -9,13 +11,35 @@ from feast.infra.offline_stores.offline_utils import get_offline_store_from_conf
 from feast.repo_config import RepoConfig
 
 from feast_bc.errors import InvalidVectorsError
-from feast_bc.feast_internals import DUCKDB, is_a
+from feast_bc.feast_internals import DUCKDB, RAY_SOURCE, is_a
 
 
 def is_parquet(source: DataSource) -> bool:
     """Whether a source is parquet files: Feast takes files without a format for parquet."""
     return isinstance(source, FileSource) and (
         source.file_format is None or isinstance(source.file_format, ParquetFormat)
+    )
+
+
+def parquet_files(source: DataSource) -> FileSource | None:
+    """The parquet files that a source stands for; None for a source of another kind.
+
+    Feast's Ray source stands for some where it has no options, and its path does not depend on the
+    working directory of whoever reads it.
+    """
+    if is_parquet(source):
+        return source
+    if not is_a(source, RAY_SOURCE) or source.reader_type != "parquet" or source.reader_options:
+        return None
+    if not os.path.isabs(source.path) and "://" not in source.path:
+        return None
+    return FileSource(
+        name=source.name,
+        path=source.path,
+        file_format=ParquetFormat(),
+        timestamp_field=source.timestamp_field,
+        created_timestamp_column=source.created_timestamp_column,
+        field_mapping=source.field_mapping,
     )
 
 

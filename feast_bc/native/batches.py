@@ -15,7 +15,7 @@ from feast.infra.offline_stores.offline_utils import get_offline_store_from_conf
 from feast.repo_config import RepoConfig
 
 from feast_bc.errors import InvalidVectorsError
-from feast_bc.native.batch_source import column_in, is_parquet, is_parquet_to_duckdb
+from feast_bc.native.batch_source import column_in, is_parquet_to_duckdb, parquet_files
 from feast_bc.native.parquet_files import ParquetFiles, find_parquet
 from feast_bc.native.parquet_nulls import may_hold_nulls
 from feast_bc.native.reading import reading
@@ -51,11 +51,13 @@ class SourceBatches:
         join_keys: Sequence[str],
         config: RepoConfig | None = None,
     ) -> None:
-        self._source = source
+        files = parquet_files(source)
+        self._source = source if files is None else files
+        self._of = f"source {source.name!r}"
         self._feature = feature
         self._join_keys = join_keys
         self._config = config
-        self._parquet = is_parquet(source)
+        self._parquet = files is not None
 
     def columns(self) -> list[str]:
         """Names of all columns, after the field mapping.
@@ -63,7 +65,7 @@ class SourceBatches:
         Raises:
             InvalidVectorsError: the source cannot be read.
         """
-        with reading(self._source):
+        with reading(self._of):
             if self._parquet:
                 names = list(self._dataset.schema.names)
             else:
@@ -75,21 +77,21 @@ class SourceBatches:
         """The number of rows, where it is known without reading them."""
         if not self._parquet:
             return None
-        with reading(self._source):
+        with reading(self._of):
             return int(self._dataset.count_rows())
 
     def as_duckdb(self, names: Sequence[str]) -> bool:
         """Whether Feast's DuckDB store reads the same from some columns (after the mapping)."""
         if not is_parquet_to_duckdb(self._source):
             return False
-        with reading(self._source):
+        with reading(self._of):
             return self._files.as_duckdb([column_in(self._source, name) for name in names])
 
     def unchanged(self) -> bool:
         """Whether no file has been written since the first was opened; True for other sources."""
         if not self._parquet:
             return True
-        with reading(self._source):
+        with reading(self._of):
             return self._files.unchanged()
 
     def may_hold_nulls(self, name: str) -> bool:
@@ -97,7 +99,7 @@ class SourceBatches:
         if not self._parquet:
             return True
         column = column_in(self._source, name)
-        with reading(self._source):
+        with reading(self._of):
             fragments = self._dataset.get_fragments()
             return any(may_hold_nulls(fragment.metadata, column) for fragment in fragments)
 
@@ -112,7 +114,7 @@ class SourceBatches:
             InvalidVectorsError: the source cannot be read.
         """
         columns = [column_in(self._source, name) for name in names]
-        with reading(self._source):
+        with reading(self._of):
             if self._parquet:
                 yield from self._dataset.to_batches(
                     columns=columns,

@@ -18,8 +18,8 @@ from feast_bc.columns.align import newest_rows
 from feast_bc.columns.arrays import Instants, Mask, RowNumbers
 from feast_bc.columns.instants import to_micros
 from feast_bc.columns.timestamps import to_instants
-from feast_bc.feast_internals import DUCKDB, is_a
-from feast_bc.native.batch_source import is_parquet_to_duckdb
+from feast_bc.feast_internals import DUCKDB, RAY, is_a
+from feast_bc.native.batch_source import is_parquet_to_duckdb, parquet_files
 from feast_bc.native.batches import SourceBatches
 from feast_bc.native.sql.sql_source import SqlSource
 from feast_bc.native.vector_batches import VectorBatches, rewritten
@@ -185,6 +185,8 @@ def latest_rows(
         join_keys: the key columns.
         end: rows with a later timestamp do not count.
     """
+    if is_a(store, RAY) and parquet_files(source) is not None:
+        return streamed_rows(config, source, feature=feature, join_keys=join_keys, end=end)
     if _at_one_place(source, config) and is_a(store, DUCKDB):
         batches = SourceBatches(source, feature=feature, join_keys=join_keys, config=config)
         columns = [feature, *join_keys, source.timestamp_field, source.created_timestamp_column]
@@ -196,6 +198,31 @@ def latest_rows(
     if asked is not None:
         return asked.latest_rows(end)
     return PulledRows(store.latest_rows(config, source, feature, list(join_keys), end=end))
+
+
+def streamed_rows(
+    config: RepoConfig,
+    source: DataSource,
+    *,
+    feature: str,
+    join_keys: Sequence[str],
+    end: datetime,
+) -> StreamedRows:
+    """The same of a source that is parquet files, whatever the store.
+
+    Feast's Ray store calls a function per entity, over pandas.
+    """
+    batches = SourceBatches(source, feature=feature, join_keys=join_keys, config=config)
+    return StreamedRows(batches, source, feature=feature, join_keys=join_keys, end=end)
+
+
+def as_table(rows: LatestRows) -> pa.Table:
+    """All rows with their vectors, as `PulledRows` takes them."""
+    everything = np.ones(len(rows.instants), bool)
+    columns = [column for _, column in rows.vectors(everything, _READ_ROWS)]
+    vectors = pa.chunked_array([chunk for column in columns for chunk in column.chunks] or [[]])
+    instants = pa.array(rows.instants, pa.timestamp("us", "UTC"))
+    return rows.keys.append_column(VECTOR, vectors).append_column(TIMESTAMP, instants)
 
 
 def _at_one_place(source: DataSource, config: RepoConfig) -> bool:

@@ -44,20 +44,21 @@ class ParquetFiles:
         partitions: the names of these columns.
         unclear: names that folders give, where it is not certain what DuckDB makes of them.
         by_duckdb: whether the files were found as DuckDB finds them.
+        states: per file what it was when it was found.
     """
 
     dataset: pads.FileSystemDataset
     partitions: frozenset[str] = frozenset()
     unclear: frozenset[str] = frozenset()
     by_duckdb: bool = True
-    _state: list[FileState] = field(init=False)
+    states: list[FileState] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_state", self._states())
+        object.__setattr__(self, "states", self._states())
 
     def unchanged(self) -> bool:
         """Whether every file still has the size and the modification time it was found with."""
-        return self._states() == self._state
+        return self._states() == self.states
 
     def as_duckdb(self, columns: Sequence[str]) -> bool:
         """Whether DuckDB reads the same from some columns: it casts every file to the first."""
@@ -80,8 +81,13 @@ class ParquetFiles:
         return True
 
     def _states(self) -> list[FileState]:
-        infos = self.dataset.filesystem.get_file_info(self.dataset.files)
-        return [(info.size or 0, info.mtime_ns or 0) for info in infos]
+        return states_of(self.dataset.filesystem, self.dataset.files)
+
+
+def states_of(filesystem: FileSystem, paths: Sequence[str]) -> list[FileState]:
+    """What some files are now."""
+    infos = filesystem.get_file_info(list(paths))
+    return [(info.size or 0, info.mtime_ns or 0) for info in infos]
 
 
 def find_parquet(source: FileSource, repo: str | os.PathLike[str] | None) -> ParquetFiles:

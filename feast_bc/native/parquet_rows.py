@@ -23,6 +23,7 @@ from feast_bc.errors import ProviderError
 from feast_bc.native.batch_source import column_in, is_parquet_to_duckdb
 from feast_bc.native.joined_rows import NO_ROW
 from feast_bc.native.parquet_nulls import may_hold_nulls
+from feast_bc.native.point_in_time import newest_row_at
 
 # A row's number is that of its file, and its place in the file in the lower bits.
 _FILE_SHIFT = 40
@@ -65,68 +66,33 @@ class ParquetRows:
         ttl: timedelta | None,
         filter_by_created_timestamp: bool,
     ) -> RowNumbers:
-        """The newest native row at or before each entity row's time, as Feast joins it.
-
-        Args:
-            entities: distinct entity rows.
-            keys: per key column, as named after the field mapping, the column of `entities`.
-            timestamp: the timestamp column of `entities`, UTC.
-            ttl: how old a row may be; None for any age.
-            filter_by_created_timestamp: whether rows created after the entity row's time count
-                as unknown then.
-
-        Returns:
-            Shape `(len(entities),)`; NO_ROW where there is no row, or its vector is null.
-        """
+        """As `JoinableRows.join`."""
         source = self._source
         created = source.created_timestamp_column
         native = {f"k{i}": _quoted(column_in(source, key)) for i, key in enumerate(keys)}
         stamp = _quoted(column_in(source, source.timestamp_field))
         native["at"] = f"CAST({stamp} AS TIMESTAMPTZ)"
-        where = [f"native.k{i} = entity.k{i}" for i in range(len(keys))]
-        where.append('native."at" <= entity."at"')
-        order = 'native."at"'
-        if ttl:
-            micros = ttl // timedelta(microseconds=1)
-            where.append(f'native."at" + to_microseconds({micros}) >= entity."at"')
         if created:
             native["created"] = f"CAST({_quoted(column_in(source, created))} AS TIMESTAMPTZ)"
-            order = f"({order}, coalesce(native.created, '-infinity'::TIMESTAMPTZ))"
-            if filter_by_created_timestamp:
-                where.append('native.created <= entity."at"')
         row = f"(file_index::BIGINT << {_FILE_SHIFT}) + file_row_number"
         if any(may_hold_nulls(pq.read_metadata(file), self._vector) for file in self._files):
             row = f"CASE WHEN {_quoted(self._vector)} IS NULL THEN {NO_ROW} ELSE {row} END"
         native["row"] = row
         columns = ", ".join(f'{expression} AS "{name}"' for name, expression in native.items())
-        query = (
-            f'SELECT entity.n, max_by(native."row", {order}) AS "row" FROM entity '  # noqa: S608
-            f"JOIN (SELECT {columns} FROM read_parquet($files)) native "
-            f"ON {' AND '.join(where)} GROUP BY entity.n"
+        return newest_row_at(
+            self._connection,
+            f"SELECT {columns} FROM read_parquet($files)",  # noqa: S608
+            entities,
+            keys=list(keys.values()),
+            timestamp=timestamp,
+            ttl=ttl,
+            with_created=bool(created),
+            filter_by_created_timestamp=filter_by_created_timestamp,
+            parameters={"files": self._files},
         )
-        entity = {f"k{i}": entities[column] for i, column in enumerate(keys.values())}
-        entity["at"] = entities[timestamp].cast(pa.timestamp("us", "UTC"), safe=False)
-        entity["n"] = pa.array(np.arange(len(entities)))
-        self._connection.register("entity", pa.table(entity))
-        joined = self._connection.execute(query, {"files": self._files}).fetchnumpy()
-        self._connection.unregister("entity")
-        found = np.full(len(entities), NO_ROW, np.int64)
-        found[joined["n"]] = joined["row"]
-        return found
 
     def fetch(self, rows: RowNumbers) -> Matrix:
-        """The vectors of some rows.
-
-        Args:
-            rows: distinct, ascending, from `join`.
-
-        Returns:
-            float32 of shape `(len(rows), dim)`.
-
-        Raises:
-            DimensionError, InvalidVectorsError: a vector is not what its version promises.
-            ProviderError: the files changed since they were joined.
-        """
+        """As `JoinableRows.fetch`."""
         out = np.empty((len(rows), self._dim), np.float32)
         filled = 0
         for numbers, batch in self._batches(rows):
@@ -165,14 +131,6 @@ class ParquetRows:
     def _stat(self) -> list[tuple[int, int, int]]:
         found = [os.stat(file) for file in self._files]
         return [(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in found]
-
-
-def connect() -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection to read parquet files with."""
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")  # naive timestamps are UTC, as in Feast
-    connection.execute("SET enable_progress_bar = false")
-    return connection
 
 
 def files(connection: duckdb.DuckDBPyConnection, source: DataSource) -> list[str]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from feast.data_source import DataSource
-
 from feast_bc.errors import InvalidVectorsError
 
 
 @contextmanager
-def reading(source: DataSource) -> Iterator[None]:
+def reading(of: str) -> Iterator[None]:
     """While a source is read.
+
+    Args:
+        of: what it is.
 
     Raises:
         InvalidVectorsError: the source cannot be read.
@@ -23,6 +24,6 @@ def reading(source: DataSource) -> Iterator[None]:
         raise
     except Exception as error:  # stores raise whatever their driver raises
         raise InvalidVectorsError(
-            f"source {source.name!r} cannot be read ({type(error).__name__}: {error}). "
-            "Check that it exists, that it is readable from here, and its format."
+            f"{of} cannot be read ({type(error).__name__}: {error}). Check that it exists, that it "
+            "is readable from here, and its format."
         ) from error

@@ -7,7 +7,7 @@ and transformed here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,10 +19,12 @@ from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_
 from feast_bc.columns.arrays import Instants, RowNumbers
 from feast_bc.columns.timestamps import to_instants
 from feast_bc.errors import ProviderError
-from feast_bc.native.joined_rows import NO_ROW, JoinedRows
-from feast_bc.native.parquet_rows import ParquetRows, connect, files
-from feast_bc.offline.helper_view import entity_columns
-from feast_bc.offline.version_views import VersionViews, column_of
+from feast_bc.native.joined_rows import JoinedRows
+from feast_bc.native.parquet_rows import ParquetRows, files
+from feast_bc.native.point_in_time import connect
+from feast_bc.offline.helper_view import HelperView, entity_columns
+from feast_bc.offline.native_join import join_natives
+from feast_bc.offline.version_views import VersionViews, column_of, spread
 
 EVENT_TIMESTAMP = "event_timestamp"
 ROW = "__feast_bc_row"
@@ -64,6 +66,36 @@ class HistoricalRetrieval:
             keys.update(dict.fromkeys(entity_columns(view)))
         return list(keys)
 
+    def check(self, columns: Iterable[str]) -> None:
+        """Raise FeastEntityDFMissingColumnsError if an entity dataframe misses a join key."""
+        missing = sorted(set(self.join_keys) - set(columns))
+        if missing:
+            raise FeastEntityDFMissingColumnsError(sorted(self.join_keys), missing)
+
+    def other_columns(
+        self, entity_df: pd.DataFrame, timestamp: str, join: Join
+    ) -> dict[str, pa.ChunkedArray]:
+        """The features of views that are no version views, under their full names.
+
+        One view is asked for at a time, so that a row that the inner store drops is null in that
+        view alone.
+
+        Args:
+            entity_df: the entity dataframe, instants in UTC.
+            timestamp: the column with them.
+            join: asks the inner store.
+
+        Returns:
+            Per feature its column, with the rows of the entity dataframe.
+        """
+        found: dict[str, pa.ChunkedArray] = {}
+        asked = entity_df[self.join_keys].assign(**{EVENT_TIMESTAMP: entity_df[timestamp]})
+        distinct, code = _distinct(asked)
+        for view in self._other_views if len(distinct) else []:
+            columns = self._ask([view], distinct, join)
+            found |= {name: spread(column, code) for name, column in columns.items()}
+        return found
+
     def with_entity_df(
         self,
         entity_df: pd.DataFrame,
@@ -89,9 +121,7 @@ class HistoricalRetrieval:
         Raises:
             FeastEntityDFMissingColumnsError: a join key is missing.
         """
-        missing = sorted(set(self.join_keys) - set(entity_df.columns))
-        if missing:
-            raise FeastEntityDFMissingColumnsError(sorted(self.join_keys), missing)
+        self.check(entity_df.columns)
         entity_df, timestamp = with_utc(entity_df)
         asked = entity_df[self.join_keys].assign(**{EVENT_TIMESTAMP: entity_df[timestamp]})
         distinct, code = _distinct(asked)
@@ -144,39 +174,24 @@ class HistoricalRetrieval:
         *,
         filter_by_created_timestamp: bool,
     ) -> dict[str, JoinedRows]:
-        """The native rows of every helper over local parquet files, one per entry of `code`.
-
-        Newest versions first: an older one is only joined for rows that no newer one has taken.
-        """
-        entities = pa.Table.from_pandas(distinct, preserve_index=False)
-        undecided = {name: np.ones(len(distinct), bool) for name in self.versions.helpers_of}
-        natives = {}
+        """The native rows of every helper over local parquet files, one per entry of `code`."""
         with connect() as connection:
-            for helper in sorted(self.versions.helpers, key=lambda h: -h.member.version):
+
+            def rows_of(helper: HelperView) -> ParquetRows | None:
                 member = helper.member
                 if not files(connection, member.source):
-                    continue
-                counts = {
-                    name: undecided[name] & plan.counts(member.version, instants)
-                    for name, helpers in self.versions.helpers_of.items()
-                    for plan in [self.versions.sources[name].plan]
-                    if helper in helpers.values()
-                }
-                asked = np.flatnonzero(np.logical_or.reduce(list(counts.values())))
-                rows = ParquetRows(connection, member.source, member.feature, member.dim, helper.of)
-                row = np.full(len(distinct), NO_ROW, np.int64)
-                if len(asked):
-                    row[asked] = rows.join(
-                        entities if len(asked) == len(distinct) else entities.take(asked),
-                        keys=helper.keys,
-                        timestamp=EVENT_TIMESTAMP,
-                        ttl=helper.view.ttl or None,
-                        filter_by_created_timestamp=filter_by_created_timestamp,
-                    )
-                for name, count in counts.items():
-                    undecided[name] &= ~(count & (row != NO_ROW))
-                natives[helper.view.name] = JoinedRows(row[code], rows.fetch)
-        return natives
+                    return None
+                return ParquetRows(connection, member.source, member.feature, member.dim, helper.of)
+
+            return join_natives(
+                self.versions,
+                rows_of,
+                pa.Table.from_pandas(distinct, preserve_index=False),
+                EVENT_TIMESTAMP,
+                instants,
+                code,
+                filter_by_created_timestamp=filter_by_created_timestamp,
+            )
 
     def with_query(self, entity_df: str, join: Join) -> pa.Table:
         """Resolve the requested features for the rows of a SQL query.

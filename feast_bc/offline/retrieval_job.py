@@ -14,6 +14,7 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
+from pyarrow.fs import FileSystem
 
 from feast_bc.errors import ProviderError
 
@@ -108,12 +109,7 @@ def write_file(
     Raises:
         SavedDatasetLocationAlreadyExists: something stands there and may not be overwritten.
     """
-    uri = FileSource.get_uri_for_file_path(config.repo_path, storage.file_options.uri)
-    if not allow_overwrite and Path(uri).exists():
-        raise SavedDatasetLocationAlreadyExists(location=storage.file_options.uri)
-    filesystem, path = FileSource.create_filesystem_and_path(
-        uri, storage.file_options.s3_endpoint_override
-    )
+    filesystem, path = destination(storage, config, allow_overwrite=allow_overwrite)
     table = rows()
     if path.endswith(".parquet"):
         pq.write_table(table, path, filesystem=filesystem)
@@ -124,3 +120,20 @@ def write_file(
             filesystem=filesystem,
             existing_data_behavior="delete_matching" if allow_overwrite else "error",
         )
+
+
+def destination(
+    storage: SavedDatasetFileStorage, config: RepoConfig, *, allow_overwrite: bool
+) -> tuple[FileSystem | None, str]:
+    """The file system and the path of file storage; None for the local one.
+
+    Raises:
+        SavedDatasetLocationAlreadyExists: something stands there and may not be overwritten.
+    """
+    uri = FileSource.get_uri_for_file_path(config.repo_path, storage.file_options.uri)
+    if not allow_overwrite and Path(uri).exists():
+        raise SavedDatasetLocationAlreadyExists(location=storage.file_options.uri)
+    found: tuple[FileSystem | None, str] = FileSource.create_filesystem_and_path(
+        uri, storage.file_options.s3_endpoint_override
+    )
+    return found

@@ -23,9 +23,9 @@ from feast.utils import compute_non_entity_date_range
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.instants import BEGINNING, to_micros
-from feast_bc.feast_internals import DASK, DUCKDB, SPARK, is_a
-from feast_bc.native.batch_source import column_in
-from feast_bc.native.latest_rows import TIMESTAMP, VECTOR
+from feast_bc.feast_internals import DASK, DUCKDB, RAY, SPARK, is_a
+from feast_bc.native.batch_source import column_in, parquet_files
+from feast_bc.native.latest_rows import TIMESTAMP, VECTOR, as_table, streamed_rows
 from feast_bc.native.sql.jobs import job_table
 from feast_bc.offline.retrieval import EVENT_TIMESTAMP, HistoricalRetrieval, common_join_keys
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
@@ -165,6 +165,19 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         ) -> pa.Table:
             return job_table(ask(views, refs, entities), config)
 
+        if is_a(self, RAY):
+            from feast_bc.offline.ray.retrieval import RayRetrieval
+
+            return RayRetrieval(
+                retrieval,
+                join,
+                config=config,
+                feature_refs=feature_refs,
+                full_feature_names=full_feature_names,
+                on_demand_feature_views=on_demand,
+                filter_by_created_timestamp=kwargs.get("filter_by_created_timestamp", False),
+            ).job(entity_df)
+
         def evaluate() -> pa.Table:
             if isinstance(entity_df, str):
                 return retrieval.with_query(entity_df, join)
@@ -229,12 +242,16 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         feature: str,
         join_keys: list[str],
         *,
-        start: datetime = BEGINNING,
         end: datetime,
     ) -> pa.Table:
-        """A source's latest row per entity in a window, as `feast_bc.views.changes` takes them."""
+        """A source's latest row per entity at an instant, as `feast_bc.views.changes` takes it."""
+        if is_a(self, RAY) and parquet_files(source) is not None:
+            return as_table(
+                streamed_rows(config, source, feature=feature, join_keys=join_keys, end=end)
+            )
         vector, timestamp = column_in(source, feature), column_in(source, source.timestamp_field)
-        table = job_table(self._latest_job(config, source, feature, join_keys, start, end), config)
+        job = self._latest_job(config, source, feature, join_keys, BEGINNING, end)
+        table = job_table(job, config)
         return table.select([*join_keys, vector, timestamp]).rename_columns(
             [*join_keys, VECTOR, TIMESTAMP]
         )
@@ -269,20 +286,38 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         """Every entity with a row in the window, for retrieval without an entity dataframe."""
         start, end = compute_non_entity_date_range(list(feature_views), start_date, end_date)
         keys = common_join_keys(feature_views)
-        jobs = [
-            self._latest_job(config, source, feature, keys, start, end)
+        found = [
+            self._keys(config, source, feature, keys, start, end)
             for view in feature_views
             for source, feature in _sources(view, end)
         ]
-        if is_a(self, SPARK):
-            # Keys alone come to the driver. A Spark DataFrame would have its instants read in the
-            # driver's time zone by Feast.
-            found = [job.to_spark_df().select(*keys).distinct().toPandas() for job in jobs]
-        else:
-            found = [job_table(job, config).select(keys).to_pandas() for job in jobs]
         entities: pd.DataFrame = pd.concat(found).drop_duplicates(ignore_index=True)
         entities[EVENT_TIMESTAMP] = pd.Timestamp(end)
         return entities
+
+    def _keys(
+        self,
+        config: RepoConfig,
+        source: DataSource,
+        feature: str,
+        join_keys: list[str],
+        start: datetime,
+        end: datetime,
+    ) -> pd.DataFrame:
+        """The entities with a row of a source in a window."""
+        keys: pd.DataFrame
+        if is_a(self, RAY) and parquet_files(source) is not None:
+            rows = streamed_rows(config, source, feature=feature, join_keys=join_keys, end=end)
+            keys = rows.keys.filter(pa.array(rows.instants >= to_micros(start))).to_pandas()
+            return keys
+        job = self._latest_job(config, source, feature, join_keys, start, end)
+        if is_a(self, SPARK):
+            # Keys alone come to the driver. A Spark DataFrame would have its instants read in the
+            # driver's time zone by Feast.
+            keys = job.to_spark_df().select(*join_keys).distinct().toPandas()
+        else:
+            keys = job_table(job, config).select(join_keys).to_pandas()
+        return keys
 
 
 def backward_compatible(inner: type[OfflineStore]) -> type[OfflineStore]:

@@ -130,7 +130,7 @@ class VersionViews:
                 resolved[name] = (
                     pa.chunked_array([pa.nulls(len(code))])
                     if column is None
-                    else _spread(column, code)
+                    else spread(column, code)
                 )
         return resolved
 
@@ -158,7 +158,7 @@ def column_of(ref: str, *, full: bool) -> str:
     return f"{view}__{feature}" if full else feature
 
 
-def _spread(column: pa.ChunkedArray, code: RowNumbers) -> pa.ChunkedArray:
+def spread(column: pa.ChunkedArray, code: RowNumbers) -> pa.ChunkedArray:
     """`column[code]`, in chunks that keep list offsets within 32 bits."""
     step = 2**20
     chunks = [

@@ -20,8 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feast_bc.errors import DimensionError, ProviderError
+from feast_bc.native.file_parts import whole_files
 from feast_bc.native.joined_rows import NO_ROW
-from feast_bc.native.parquet_rows import ParquetRows, connect, files
+from feast_bc.native.parquet_files import find_parquet
+from feast_bc.native.parquet_rows import ParquetRows, files
+from feast_bc.native.point_in_time import JoinableRows, connect
+from feast_bc.native.source_rows import SourceRows
 from tests.support.families import USER, Row, at, make_store, native_table
 
 Native = tuple[int, int, "int | None", "int | None"]
@@ -127,22 +131,28 @@ def test_equals_the_stock_store(
     )
 
     with connect() as connection:
-        rows = ParquetRows(connection, source, "embedding", 2, "native")
-        found = rows.join(
-            pa.Table.from_pandas(frame),
-            keys={"user_id": "user_id"},
-            timestamp="event_timestamp",
-            ttl=lifetime,
-            filter_by_created_timestamp=known_then,
-        )
-        distinct = np.unique(found[found != NO_ROW])
-        vectors = dict(zip(distinct.tolist(), rows.fetch(distinct).tolist(), strict=True))
-    for row, (user, instant) in zip(found.tolist(), frame.itertuples(index=False), strict=True):
-        expected = stock.loc[(user, instant)]
-        if row == NO_ROW:
-            assert expected is None or np.ndim(expected) == 0
-        else:
-            assert list(expected) == vectors[row]
+        read_again = whole_files(find_parquet(source, None), "native")
+        readers: list[JoinableRows] = [
+            ParquetRows(connection, source, "embedding", 2, "native"),
+            SourceRows(connection, read_again, source, "embedding", 2, "native"),
+        ]
+        for rows in readers:
+            found = rows.join(
+                pa.Table.from_pandas(frame),
+                keys={"user_id": "user_id"},
+                timestamp="event_timestamp",
+                ttl=lifetime,
+                filter_by_created_timestamp=known_then,
+            )
+            distinct = np.unique(found[found != NO_ROW])
+            vectors = dict(zip(distinct.tolist(), rows.fetch(distinct).tolist(), strict=True))
+            asked_rows = frame.itertuples(index=False)
+            for row, (user, instant) in zip(found.tolist(), asked_rows, strict=True):
+                expected = stock.loc[(user, instant)]
+                if row == NO_ROW:
+                    assert expected is None or np.ndim(expected) == 0
+                else:
+                    assert list(expected) == vectors[row]
 
 
 def source_over(folder: Path, rows: list[Row]) -> FileSource:

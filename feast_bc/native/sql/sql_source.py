@@ -83,7 +83,7 @@ class SqlSource:
 
     def _ask(self, query: str, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         source, queries = self._source, self._queries
-        with reading(source):
+        with reading(f"source {source.name!r}"):
             job = self._store.pull_all_from_table_or_query(
                 config=self._config,
                 data_source=source,

@@ -18,8 +18,8 @@ from feast.saved_dataset import SavedDatasetStorage
 from pyspark.sql import DataFrame
 
 from feast_bc.errors import ProviderError
+from feast_bc.offline.failures import own_errors
 from feast_bc.offline.retrieval_job import write_file
-from feast_bc.offline.spark.failures import own_errors
 
 
 class BackwardCompatibleSparkRetrievalJob(SparkRetrievalJob):  # type: ignore[misc]

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from feast import FeatureView
-from feast.errors import FeastEntityDFMissingColumnsError
 from feast.infra.offline_stores.contrib.spark_offline_store.spark import SparkRetrievalJob
 from feast.infra.offline_stores.offline_store import RetrievalMetadata
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
@@ -26,8 +25,9 @@ from pyspark.sql.types import ArrayType, DataType, FloatType, StructField, Struc
 
 from feast_bc.columns.vectors import VECTOR_TYPE
 from feast_bc.offline.retrieval import EVENT_TIMESTAMP, ROW, HistoricalRetrieval, with_utc
+from feast_bc.offline.shipped_views import ShippedViews
 from feast_bc.offline.spark.job import BackwardCompatibleSparkRetrievalJob
-from feast_bc.offline.spark.worker import Request, resolve_batches, to_bytes
+from feast_bc.offline.spark.worker import Request, resolve_batches
 from feast_bc.offline.version_views import column_of
 
 Ask = Callable[[Sequence[FeatureView], list[str], "pd.DataFrame | DataFrame | str"], Any]
@@ -79,7 +79,7 @@ class SparkRetrieval:
         views = self._retrieval.inner_views
         inner = self._ask(views, self._retrieval.inner_refs(views), entity_df)
         frame = inner.spark_session.sql(entity_df) if isinstance(entity_df, str) else entity_df
-        self._check(frame.columns)
+        self._retrieval.check(frame.columns)
         dtypes = spark_schema_to_np_dtypes(frame.dtypes)
         timestamp = infer_event_timestamp_from_entity_df(
             dict(zip(frame.columns, dtypes, strict=True))
@@ -88,7 +88,7 @@ class SparkRetrieval:
         return self._made(inner, partial(self._resolved, request), {})
 
     def _of_pandas(self, entity_df: pd.DataFrame) -> BackwardCompatibleSparkRetrievalJob:
-        self._check(list(entity_df.columns))
+        self._retrieval.check(entity_df.columns)
         entity_df, timestamp = with_utc(entity_df)
         keys = self._retrieval.join_keys
         asked = entity_df[keys].assign(**{EVENT_TIMESTAMP: entity_df[timestamp]})
@@ -115,17 +115,13 @@ class SparkRetrieval:
         types = {field.name: field.type for field in whole.schema}
         return self._made(inner, resolve, types)
 
-    def _check(self, columns: Sequence[str]) -> None:
-        keys = self._retrieval.join_keys
-        missing = sorted(set(keys) - set(columns))
-        if missing:
-            raise FeastEntityDFMissingColumnsError(sorted(keys), missing)
-
     def _request(self, columns: Sequence[str], timestamp: str, row: str | None) -> Request:
         return Request(
-            views=tuple(map(to_bytes, self._retrieval.versions.views)),
-            refs=tuple(self._retrieval.refs),
-            full_feature_names=self._full_feature_names,
+            shipped=ShippedViews.of(
+                self._retrieval.versions,
+                self._retrieval.refs,
+                full_feature_names=self._full_feature_names,
+            ),
             timestamp=timestamp,
             entity_columns=tuple(columns),
             row=row,
@@ -136,7 +132,7 @@ class SparkRetrieval:
         types: dict[str, DataType] = {field.name: field.dataType for field in joined.schema}
         versions = self._retrieval.versions
         fields = [StructField(name, types[name]) for name in request.entity_columns]
-        for ref in request.refs:
+        for ref in request.shipped.refs:
             name = versions.column(ref)
             whole = column_of(ref, full=True)
             fields.append(

@@ -1,4 +1,4 @@
-"""Errors of feast-bc that were raised in Spark's workers, raised again in the driver."""
+"""Errors of feast-bc that were raised in an engine's workers, raised again in the driver."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 from feast_bc import errors
 
-# The last line of a Python traceback, which Spark hands on as text.
+# The last line of a Python traceback, which engines hand on as text.
 _RAISED = re.compile(r"^\s*feast_bc\.errors\.(\w+): (.*)$", re.MULTILINE)
 
 
 @contextmanager
 def own_errors() -> Iterator[None]:
-    """Turn Spark's error for a failed worker into the error of feast-bc that the worker raised."""
+    """Turn an engine's error for a failed worker into the error of feast-bc that was raised."""
     try:
         yield
     except errors.FeastBCError:

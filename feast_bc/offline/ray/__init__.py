@@ -1,0 +1,1 @@
+"""Historical retrieval of version views inside Ray."""
