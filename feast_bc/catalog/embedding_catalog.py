@@ -64,16 +64,28 @@ class EmbeddingCatalog:
 
     def embeddings(self) -> list[str]:
         """Names of all embeddings with at least one published version."""
-        return [name for name in self._names() if self.shelf(name).versions]
+        return [name for name in self._names() if self.shelf(name, empty=True).versions]
 
-    def shelf(self, embedding: str) -> Shelf:
+    def shelf(self, embedding: str, *, empty: bool = False) -> Shelf:
         """All that there is of an embedding, and its history, as of one moment.
 
+        Args:
+            embedding: its name.
+            empty: whether nothing need be there.
+
         Raises:
+            UnknownVersionError: the catalog has no such embedding.
             ChainGapError: the manifest of a version below the newest is missing.
             ArtifactError, CatalogError: the catalog is damaged; `verify` says where.
         """
-        return read_shelf(self._files, embedding)
+        shelf = read_shelf(self._files, embedding)
+        if not shelf.versions and not empty:
+            known = ", ".join(name for name in self._names() if name != embedding) or "none"
+            raise UnknownVersionError(
+                f"{self.root} has no embedding {embedding!r}; it has: {known}. Publish version 0 "
+                f"with `feast-bc publish {embedding} 0`."
+            )
+        return shelf
 
     def versions(self, embedding: str) -> list[EmbeddingVersion]:
         """Versions 0, 1, ..., K of an embedding, retired ones included: they link the chain.
@@ -86,7 +98,7 @@ class EmbeddingCatalog:
 
     def published(self, embedding: str) -> list[PublishedVersion]:
         """As `versions`, with everything that is known about each."""
-        return list(self._known(embedding).versions)
+        return list(self.shelf(embedding).versions)
 
     def history(self, embedding: str) -> tuple[str, ...]:
         """The embedding's `Shelf.lineage`."""
@@ -167,7 +179,7 @@ class EmbeddingCatalog:
                 D_{k-1} dimensions.
             CatalogError: a bad name, or other join keys than the older versions have.
         """
-        return ShelfWriter(self._files, known or self.shelf(embedding)).publish(
+        return ShelfWriter(self._files, known or self.shelf(embedding, empty=True)).publish(
             version,
             source=source,
             dim=dim,
@@ -210,7 +222,7 @@ class EmbeddingCatalog:
             DirectionError, DimensionError: as `publish`; also for version 0.
             VersionConflictError: the versions changed since `known` was read.
         """
-        return ShelfWriter(self._files, known or self._known(embedding)).relink(
+        return ShelfWriter(self._files, known or self.shelf(embedding)).relink(
             version, transform, forced=forced, gate=gate, alignments=alignments
         )
 
@@ -227,7 +239,7 @@ class EmbeddingCatalog:
             UnknownVersionError: no such version.
             CatalogError: a newer version stands on it, or it was activated.
         """
-        return ShelfWriter(self._files, self.shelf(embedding)).withdraw(version)
+        return ShelfWriter(self._files, self.shelf(embedding, empty=True)).withdraw(version)
 
     def activate(
         self,
@@ -353,7 +365,7 @@ class EmbeddingCatalog:
         self, embedding: str, version: int, make: Callable[[State], Event | None]
     ) -> CatalogChange:
         """Append the event of `make`, if it makes one, to the log."""
-        return ShelfWriter(self._files, self._known(embedding)).record(version, make)
+        return ShelfWriter(self._files, self.shelf(embedding)).record(version, make)
 
     def _names(self) -> list[str]:
         """The embeddings that have a folder, with anything in it."""
@@ -361,21 +373,10 @@ class EmbeddingCatalog:
 
     def _released(self, embedding: str) -> int:
         """The version that a rollback ends if it names none."""
-        released = self._known(embedding).state.released
+        released = self.shelf(embedding).state.released
         if released is None:
             raise CatalogError(f"{embedding}: no version was ever activated; nothing to roll back.")
         return released
-
-    def _known(self, embedding: str) -> Shelf:
-        """As `shelf`. Raises UnknownVersionError if there is no version."""
-        shelf = self.shelf(embedding)
-        if not shelf.versions:
-            known = ", ".join(name for name in self._names() if name != embedding) or "none"
-            raise UnknownVersionError(
-                f"{self.root} has no embedding {embedding!r}; it has: {known}. Publish version 0 "
-                f"with `feast-bc publish {embedding} 0`."
-            )
-        return shelf
 
 
 def _now() -> datetime:

@@ -58,7 +58,7 @@ def publish_version(
         VersionConflictError, ChainGapError, DirectionError, CatalogError: as
             `EmbeddingCatalog.publish`. In every case nothing was published.
     """
-    known = catalog.shelf(embedding)
+    known = catalog.shelf(embedding, empty=True)
     older = known.versions[:version]
     transform, holdout, kept = None, None, dict(metrics or {})
     if artifact is not None:

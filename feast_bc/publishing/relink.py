@@ -60,8 +60,6 @@ def relink_version(
             `EmbeddingCatalog.relink`.
     """
     known = catalog.shelf(embedding)
-    if not known.versions:
-        catalog.published(embedding)  # raises, naming what there is
     published = pick(known.versions, version)
     transform, holdout, _ = load_link(embedding, version, artifact)
     if version == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
@@ -61,6 +62,7 @@ class MemberEntry(Part):
     activations: tuple[ActivationEntry, ...]
     retired: bool
     manifest_sha256: str
+    replaced_transform: str = ""
 
     @classmethod
     def of(cls, member: EmbeddingVersion) -> MemberEntry:
@@ -76,6 +78,7 @@ class MemberEntry(Part):
             ),
             retired=member.retired,
             manifest_sha256=member.manifest_sha256,
+            replaced_transform=member.replaced_transform,
         )
 
     def as_version(self, *, of: str) -> EmbeddingVersion:
@@ -88,6 +91,7 @@ class MemberEntry(Part):
             activations=tuple(Activation(a.active_from, a.active_until) for a in self.activations),
             retired=self.retired,
             manifest_sha256=self.manifest_sha256,
+            replaced_transform=self.replaced_transform,
         )
 
 
@@ -100,17 +104,21 @@ class RegistryPlan(StoredFormat):
         serving: what stands in the online store.
         members: versions j, j+1, ..., K.
         older: versions 0, 1, ..., j-1.
+        history: the lineage of the catalog that the versions come from, see
+            `feast_bc.catalog.shelf`; None where they come from none.
     """
 
     NOUN = "the plan of a version view"
     REMEDY = "Run `feast apply` again."
-    SCHEMA = 1
+    SCHEMA = 2
+    SINCE: ClassVar = {"history": 2}
 
     embedding: str
     ttl_seconds: float | None = Field(ge=0, lt=1e13)  # what a timedelta holds
     serving: Serving
     members: tuple[MemberEntry, ...] = Field(min_length=1)
     older: tuple[MemberEntry, ...]
+    history: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
     def _versions_form_a_chain(self) -> Self:
@@ -128,6 +136,7 @@ class RegistryPlan(StoredFormat):
         serving: Serving,
         members: Sequence[EmbeddingVersion],
         older: Sequence[EmbeddingVersion],
+        history: Sequence[str] | None,
     ) -> RegistryPlan:
         """The plan of a view, from the versions themselves."""
         return cls(
@@ -137,6 +146,7 @@ class RegistryPlan(StoredFormat):
             serving=serving,
             members=tuple(map(MemberEntry.of, members)),
             older=tuple(map(MemberEntry.of, older)),
+            history=None if history is None else tuple(history),
         )
 
     @property

@@ -43,6 +43,8 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         older: versions 0, 1, ..., j-1, in that order.
         ttl: the view's TTL; None for no limit.
         serving: what stands in the online store, see `feast_bc.views.serving`.
+        history: the lineage of the catalog that the versions come from, see
+            `feast_bc.catalog.shelf`; None where they come from none.
         timestamp_field: the name that rows pulled from this source use for their event timestamp.
     """
 
@@ -55,6 +57,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         older: Sequence[EmbeddingVersion] = (),
         ttl: timedelta | None = None,
         serving: Serving = MATERIALIZED,
+        history: Sequence[str] | None = None,
         timestamp_field: str = "event_timestamp",
         description: str = "",
         tags: dict[str, str] | None = None,
@@ -72,6 +75,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         self.older = tuple(older)
         self.ttl = ttl or None
         self.serving = check_serving(serving)
+        self.history = None if history is None else tuple(history)
         self._chains: dict[int, BackwardTransform] = {}
 
     @property
@@ -121,13 +125,17 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
     def plan(self) -> Plan:
         """What the rule knows of the view."""
         micros = None if self.ttl is None else self.ttl // timedelta(microseconds=1)
-        members = (Member(m.version, m.digest, m.activations) for m in self.members)
+        own, *newer = self.members
+        # A transformation leads on from its version: the version's own view does without it.
+        members = [Member(own.version, own.native_digest, own.activations)]
+        members += (Member(m.version, m.digest, m.activations) for m in newer)
         return Plan(tuple(members), micros)
 
     @cached_property
     def digests(self) -> Digests:
         """Per version of the family the number that `feast_bc.rule.State` knows it by."""
-        return np.array([int(m.digest[:8], 16) for m in (*self.older, *self.members)], np.uint32)
+        versions = (*self.older, *self.members)
+        return np.array([int(m.native_digest[:8], 16) for m in versions], np.uint32)
 
     def of_version(self, version: int) -> BackwardCompatibleSource:
         """The source of another version's view of the same versioned embedding."""
@@ -139,6 +147,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             older=versions[:version],
             ttl=self.ttl,
             serving=self.serving,
+            history=self.history,
             timestamp_field=self.timestamp_field,
         )
 
@@ -178,6 +187,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             serving=self.serving,
             members=self.members,
             older=self.older,
+            history=self.history,
         )
 
     def _to_proto_impl(self) -> DataSourceProto:
@@ -204,6 +214,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             older=[member.as_version(of=of) for member in plan.older],
             ttl=plan.ttl,
             serving=plan.serving,
+            history=plan.history,
             timestamp_field=data_source.timestamp_field,
             description=data_source.description,
             tags=dict(data_source.tags),

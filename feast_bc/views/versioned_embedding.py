@@ -31,6 +31,8 @@ class VersionedEmbedding:
         serving: "materialized" to keep every view's values in the online store, where any Feast
             reader finds them; "on_read" to keep native vectors only and transform them when they
             are read, through `BackwardCompatibleProvider`.
+        history: the versions' `Shelf.lineage`, by which `feast apply` knows definitions that are
+            older than the registry; None where they come from no catalog.
         push: whether each view also gets a Feast push source `<view>_push`, so that
             `store.push("user_embedding_v1_push", rows)` writes native vectors of version 1.
         tags, owner, description: as on `feast.FeatureView`.
@@ -53,6 +55,7 @@ class VersionedEmbedding:
         ttl: timedelta | None = None,
         online: bool = True,
         serving: Serving = MATERIALIZED,
+        history: Sequence[str] | None = None,
         push: bool = False,
         tags: dict[str, str] | None = None,
         owner: str = "",
@@ -77,6 +80,7 @@ class VersionedEmbedding:
         self.ttl = ttl
         self.online = online
         self.serving = serving
+        self.history = history
         self.push = push
         self.tags = tags or {}
         self.owner = owner
@@ -100,7 +104,9 @@ class VersionedEmbedding:
             UnknownVersionError: the catalog has no such embedding.
             CatalogError: the catalog cannot be read.
         """
-        return cls(name, versions=catalog.versions(name), entities=entities, **options)
+        shelf = catalog.shelf(name)
+        versions = [published.as_embedding_version() for published in shelf.versions]
+        return cls(name, versions=versions, history=shelf.lineage, entities=entities, **options)
 
     def view(self, version: int) -> FeatureView:
         """The feature view of one version.
@@ -156,6 +162,7 @@ class VersionedEmbedding:
             older=self.versions[: version.version],
             ttl=self.ttl,
             serving=self.serving,
+            history=self.history,
             tags=tags,
             owner=self.owner,
         )
