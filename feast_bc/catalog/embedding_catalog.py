@@ -47,8 +47,7 @@ class EmbeddingCatalog:
 
     Args:
         root: a local folder (made absolute) or an fsspec URI such as `s3://bucket/embeddings`.
-            An object store must support conditional writes, as S3 and GCS do, for racing
-            publishers to be safe.
+            A filesystem that creates a file twice is refused at the first write.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -152,9 +151,8 @@ class EmbeddingCatalog:
     ) -> CatalogChange:
         """Put version k in the catalog: whole, or not at all; immutable from then on.
 
-        The vectors are not looked at; `publish_version` does that
-        first.
-        Publishing the same content again changes nothing.
+        The vectors are not looked at; `publish_version` does that first. Publishing the same
+        content again changes nothing.
 
         Args:
             embedding: its name; becomes part of the feature views' names.
