@@ -53,7 +53,12 @@ class CatalogFiles:
     def read(self, path: str) -> bytes:
         """The whole file. Raises FileNotFoundError where there is none."""
         with self._reaching("read", FileNotFoundError):
-            data: bytes = self._fs.cat_file(f"{self._path}/{path}")
+            try:
+                data: bytes = self._fs.cat_file(f"{self._path}/{path}")
+            except FileNotFoundError:
+                # s3fs asks its cached listing: somebody else may have created the file since.
+                self._fs.invalidate_cache()
+                data = self._fs.cat_file(f"{self._path}/{path}")
             return data
 
     def list(self, folder: str = "") -> list[str]:

@@ -136,6 +136,17 @@ def test_of_two_racing_publishers_one_wins(monkeypatch: pytest.MonkeyPatch) -> N
     assert problems(catalog) == {}
 
 
+@pytest.mark.usefixtures("here")
+def test_a_file_that_was_created_since_its_folder_was_listed() -> None:
+    mine, theirs = CatalogFiles("s3://embeddings/listed"), CatalogFiles("s3://embeddings/listed")
+    mine.put("a/1", b"1")
+    assert mine.list("a") == ["1"]
+    fsspec.filesystem("s3", skip_instance_cache=True).pipe_file("embeddings/listed/a/2", b"2")
+    with pytest.raises(FileExistsError):
+        theirs.create("a/2", b"3")
+    assert mine.read("a/2") == b"2"
+
+
 def test_eight_processes(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**CREDENTIALS, "FSSPEC_S3_ENDPOINT_URL": endpoint}.items():
         monkeypatch.setenv(name, value)
