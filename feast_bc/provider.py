@@ -162,7 +162,9 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
 
     def _registry(self) -> FeatureStore:
         if self._feature_store is None:
-            self._feature_store = FeatureStore(config=self.repo_config)
+            # Without its folder a registry of a relative path would be looked for where we stand.
+            folder = self.repo_config.repo_path
+            self._feature_store = FeatureStore(folder and str(folder), config=self.repo_config)
         return self._feature_store
 
 

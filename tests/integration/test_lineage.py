@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from feast import FeatureStore
+from feast.repo_config import RegistryConfig
 
 from feast_bc import EmbeddingCatalog, VersionedEmbedding
 from feast_bc.errors import LineageError
@@ -121,6 +122,27 @@ def test_a_withdrawn_number_goes_on(repo: Repo) -> None:
         NAME, 1, source=member.source, dim=3, join_keys=["user_id"], transform=CORRECTED
     )
     repo.store.apply(repo.definitions())
+
+
+def test_a_registry_of_a_relative_path(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the process stands."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    stale = repo.definitions()
+    repo.catalog.activate(NAME, 1, at(5))
+    registry = RegistryConfig(path="registry.db")
+    for definitions in (repo.definitions(), stale):
+        config = make_store(tmp_path, registry=registry).config
+        store = FeatureStore(str(tmp_path), config=config)
+        if definitions is stale:
+            with pytest.raises(LineageError):
+                store.apply(definitions)
+        else:
+            store.apply(definitions)
+    assert (tmp_path / "registry.db").exists()
+    assert list(Path.cwd().iterdir()) == []
 
 
 @pytest.mark.parametrize("serving", ["materialized", "on_read"])
