@@ -151,7 +151,7 @@ def test_eight_processes(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None
     for name, value in {**CREDENTIALS, "FSSPEC_S3_ENDPOINT_URL": endpoint}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": endpoint})
-    race("s3://embeddings/eight", processes=8, versions=4)
+    race("s3://embeddings/eight", processes=8, versions=3)
 
 
 @pytest.mark.usefixtures("here")
