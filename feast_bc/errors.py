@@ -43,8 +43,12 @@ class VersionConflictError(CatalogError):
     """Somebody else published or changed the same version first, with other content."""
 
 
+class LineageError(CatalogError):
+    """What is applied does not go on from what the registry has: an older or another catalog."""
+
+
 class QualityGateError(FeastBCError):
-    """The alignment measured at publish does not reach the threshold for activation."""
+    """A version's alignment does not reach the threshold."""
 
 
 class ProviderError(FeastBCError):

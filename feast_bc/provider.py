@@ -27,6 +27,7 @@ from feast_bc.native.batch_source import check_format
 from feast_bc.offline.store import backward_compatible
 from feast_bc.online.push import push_vectors
 from feast_bc.online.store import knows_version_views, on_read_capable
+from feast_bc.views.lineage import check_lineage
 from feast_bc.views.source import BackwardCompatibleSource
 from feast_bc.views.stored_views import stored_views, version_source
 
@@ -89,19 +90,24 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         self.offline_store.offline_write_batch(config, feature_view, data, progress)
 
     def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
-        """As in Feast; for a version view also that no name collides, before anything is applied.
+        """As in Feast; for a version view also what may be known before anything is applied.
 
         Raises:
             NameCollisionError: see `check_names`.
+            LineageError: see `check_lineage`.
             FeastBCError: as `BackwardCompatibleSource.validate`.
         """
-        if isinstance(data_source, BackwardCompatibleSource) and _versions_views(config):
-            check_names([data_source.name], [view.name for view in self._registered_views()])
+        if isinstance(data_source, BackwardCompatibleSource):
+            registered = self._registered_views()
+            if _versions_views(config):
+                check_names([data_source.name], [view.name for view in registered])
+            check_lineage(data_source, _version_sources(registered))
         super().validate_data_source(config, data_source)
 
     def plan_infra(self, config: RepoConfig, desired_registry_proto: RegistryProto) -> Infra:
         views = [FeatureView.from_proto(v) for v in desired_registry_proto.feature_views]
         self._check_names(views)
+        self._check_lineage(views, self._registered_views())
         return super().plan_infra(config, desired_registry_proto)
 
     def update_infra(
@@ -113,7 +119,9 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         entities_to_keep: Sequence[Entity],
         partial: bool,
     ) -> None:
-        self._check_names([*self._registered_views(), *tables_to_keep])
+        registered = self._registered_views()
+        self._check_names([*registered, *tables_to_keep])
+        self._check_lineage(tables_to_keep, registered)
         for source in filter(None, map(version_source, tables_to_keep)):
             # `store.apply` in Python validates no source.
             for member in source.members:
@@ -130,10 +138,8 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
 
     def _applied_view(self, name: str) -> FeatureView | None:
         """A feature view of the registry, as far as Feast's cache of it is up to date."""
-        if self._feature_store is None:
-            self._feature_store = FeatureStore(config=self.repo_config)
         try:
-            return self._feature_store.get_feature_view(name, allow_registry_cache=True)
+            return self._registry().get_feature_view(name, allow_registry_cache=True)
         except FeatureViewNotFoundException:
             return None
 
@@ -144,8 +150,22 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         if _versions_views(self.repo_config):
             check_names([view.name for view in versions], names)
 
+    def _check_lineage(
+        self, views: Iterable[BaseFeatureView], registered: Iterable[BaseFeatureView]
+    ) -> None:
+        before = _version_sources(registered)
+        for source in _version_sources(views):
+            check_lineage(source, before)
+
     def _registered_views(self) -> list[BaseFeatureView]:
-        return list(FeatureStore(config=self.repo_config).list_all_feature_views())
+        return list(self._registry().list_all_feature_views())
+
+    def _registry(self) -> FeatureStore:
+        if self._feature_store is None:
+            # Without its folder a registry of a relative path would be looked for where we stand.
+            folder = self.repo_config.repo_path
+            self._feature_store = FeatureStore(folder and str(folder), config=self.repo_config)
+        return self._feature_store
 
 
 def check_names(version_views: Iterable[str], all_views: Iterable[str]) -> None:
@@ -183,6 +203,10 @@ def check_reserved_names(version_views: Iterable[FeatureView], all_views: Iterab
                     f"Feature view {stored.name!r} has the name under which version view "
                     f"{view.name!r} keeps what it needs in the online store. Rename one of them."
                 )
+
+
+def _version_sources(views: Iterable[BaseFeatureView]) -> list[BackwardCompatibleSource]:
+    return list(filter(None, map(version_source, views)))
 
 
 def _versions_views(config: RepoConfig) -> bool:

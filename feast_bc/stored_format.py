@@ -18,6 +18,7 @@ from pydantic import (
     JsonValue,
     PlainSerializer,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import from_json
 from typing_extensions import Self
@@ -54,14 +55,25 @@ class StoredFormat(Part):
         NOUN: what it is, for error messages.
         REMEDY: what to do about one that cannot be read, likewise.
         SCHEMA: the number that this release writes, and the newest that it reads.
+        SINCE: the fields that came later than schema 1, each with its first number.
         schema_version: the number it was written with.
     """
 
     NOUN: ClassVar[str]
     REMEDY: ClassVar[str] = "Restore the file from a backup."
     SCHEMA: ClassVar[int]
+    SINCE: ClassVar[Mapping[str, int]] = {}
 
     schema_version: int
+
+    @model_validator(mode="after")
+    def _has_the_fields_of_its_schema(self) -> Self:
+        for name, since in self.SINCE.items():
+            expected = self.schema_version >= since
+            if (name in self.model_fields_set) != expected:
+                field = "is missing" if expected else f"came with schema version {since}"
+                raise ValueError(f"{name} {field}")
+        return self
 
     @classmethod
     def loads(cls, data: bytes, *, of: str) -> Self:
@@ -79,17 +91,10 @@ class StoredFormat(Part):
         except ValueError as error:  # also for what is nested too deeply
             raise _malformed(cls, data, of, str(error)) from error
         check_schema(found, cls.SCHEMA, of=of)
-        if isinstance(found, dict) and (upgraded := cls.upgraded(found)) is not found:
-            data = json.dumps(upgraded).encode()
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:
             raise _malformed(cls, data, of, first_problem(error)) from error
-
-    @classmethod
-    def upgraded(cls, found: JsonObject) -> JsonObject:
-        """What an older schema wrote, as this one writes it; the same object if it is alike."""
-        return found
 
     def dumps(self) -> bytes:
         """The bytes to store.
@@ -101,7 +106,8 @@ class StoredFormat(Part):
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object."""
-        return self.model_dump(mode="json", by_alias=True)
+        # A field that is not set is one that the schema it was read with has not.
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def json_values(values: Mapping[str, Any], *, of: str) -> dict[str, Any]:

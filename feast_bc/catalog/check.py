@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from feast_bc.catalog.event_log import EventLog, fold
+from feast_bc.catalog.event import PUBLISH, RELINK, Event
+from feast_bc.catalog.event_log import EventLog, History
 from feast_bc.catalog.files import CatalogFiles
-from feast_bc.catalog.manifest import Manifest, version_path
-from feast_bc.errors import ArtifactError, CatalogError, ChainGapError, FeastBCError
+from feast_bc.catalog.manifest import Manifest, StoredTransform, manifest_path, version_path
+from feast_bc.catalog.published_version import since_last_withdrawn
+from feast_bc.catalog.shelf import (
+    begins_named,
+    read_manifest,
+    stored_manifest,
+    version_folders,
+)
+from feast_bc.catalog.state import State
+from feast_bc.errors import ArtifactError, ChainGapError, FeastBCError
 from feast_bc.transforms import BackwardTransform, compose
-from feast_bc.transforms.artifact import digest, loads
+from feast_bc.transforms.artifact import MANIFEST_FILE, digest, loads
+
+_UNREADABLE = "0" * 64
+"""Stands for the digest of a manifest that is missing."""
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -21,10 +36,12 @@ class Check:
     Attributes:
         subject: what it is, e.g. "user_embedding version 2: transformation".
         problem: what is wrong with it; None if nothing is.
+        note: what is worth knowing and no damage.
     """
 
     subject: str
     problem: str | None = None
+    note: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -43,47 +60,76 @@ class _Inspection:
     checks: list[Check] = field(default_factory=list)
 
     def run(self) -> list[Check]:
-        names = self.files.list(self.embedding)
-        matches = (re.fullmatch(r"v(0|[1-9]\d*)", name) for name in names)
-        newest = max((int(match[1]) for match in matches if match), default=-1)
-        # The newest folder without a manifest is an aborted publish, not damage.
-        if newest >= 0 and not self._has_manifest(newest):
-            newest -= 1
+        history = self._check("event log", EventLog(self.files, self.embedding).read)
+        events = () if history is None else history.events
+        start = self._start(history or History())
+        state = start
+        for number, event in enumerate(events, start=1):
+            try:
+                state = state.after(event)
+            except FeastBCError as error:
+                self._problem("event log", f"event {number}: {error}")
+                break
         parent: str | None = None
         steps: list[BackwardTransform] = []
-        for k in range(newest + 1):
-            manifest, parent = self._manifest(k, parent)
-            step = self._transform(manifest) if manifest and k else None
+        for k, sha256 in enumerate(state.manifests):
+            manifest = self._manifest(k, sha256, parent, start)
+            parent = None if sha256 == _UNREADABLE else sha256
+            if manifest is None or not k:
+                continue
+            step = self._transform(manifest, manifest.transform, "transformation")
+            mine = (e for e in since_last_withdrawn(events, k) if e.version == k)
+            relinks = [event.transform for event in mine if event.event == RELINK]
+            for number, entry in enumerate(relinks, start=1):
+                step = self._transform(manifest, entry, f"transformation of relink {number}")
             steps = [step, *steps] if step else steps
+        newest = len(state.manifests) - 1
         if newest > 0:
             self._check("chain", lambda: self._chain(steps, newest))
-        self._check("event log", lambda: self._events(newest))
+        self._left_over(events)
         return self.checks
 
-    def _check(self, what: str, look: Callable[[], None]) -> None:
-        subject = f"{self.embedding}: {what}"
+    def _check(self, what: str, look: Callable[[], Found]) -> Found | None:
+        """Note whether `look` finds damage; what it found otherwise."""
         try:
-            look()
+            found = look()
         except FileNotFoundError:
-            self.checks.append(Check(subject, "the file is missing; restore it from a backup."))
+            self._problem(what, "the file is missing; restore it from a backup.")
         except FeastBCError as error:
-            self.checks.append(Check(subject, str(error)))
+            self._problem(what, str(error))
         else:
-            self.checks.append(Check(subject))
+            self.checks.append(Check(f"{self.embedding}: {what}"))
+            return found
+        return None
 
-    def _has_manifest(self, version: int) -> bool:
-        folder, _, name = version_path(self.embedding, version).rpartition("/")
-        return name in self.files.list(folder)
+    def _problem(self, what: str, problem: str) -> None:
+        """Note damage, of something that may have seemed sound so far."""
+        subject = f"{self.embedding}: {what}"
+        self.checks = [check for check in self.checks if check.subject != subject]
+        self.checks.append(Check(subject, problem))
 
-    def _manifest(self, version: int, parent: str | None) -> tuple[Manifest | None, str | None]:
-        """Check a manifest; return its content and the digest that version k+1 must name."""
-        read: list[tuple[Manifest, str]] = []
+    def _start(self, history: History) -> State:
+        """The versions that no event published; a manifest may be missing below the newest."""
+        digests: dict[int, str] = {}
+        for k in version_folders(self.files, self.embedding):
+            if not begins_named(history, k):
+                path = version_path(self.embedding, k, MANIFEST_FILE)
+                if MANIFEST_FILE in self.files.list(path.rpartition("/")[0]):
+                    digests[k] = digest(self.files.read(path))
+        newest = max(digests, default=-1)
+        return State(manifests=tuple(digests.get(k, _UNREADABLE) for k in range(newest + 1)))
 
-        def look() -> None:
-            path = version_path(self.embedding, version)
-            data, uri = self.files.read(path), self.files.uri(path)
-            manifest = Manifest.loads(data, of=uri)
-            read.append((manifest, digest(data)))
+    def _manifest(
+        self, version: int, sha256: str, parent: str | None, start: State
+    ) -> Manifest | None:
+        """Check a manifest, and that it names the one before it."""
+
+        def look() -> Manifest:
+            path = stored_manifest(self.embedding, version, sha256, start)
+            uri = self.files.uri(path)
+            if sha256 == _UNREADABLE:
+                raise FileNotFoundError
+            manifest = Manifest.loads(read_manifest(self.files, path, sha256), of=uri)
             if (manifest.embedding, manifest.version) != (self.embedding, version):
                 raise ArtifactError(
                     f"{uri}: expected {self.embedding} version {version}, found "
@@ -94,15 +140,14 @@ class _Inspection:
                     f"{uri}: expected parent {parent} (the sha256 of version {version - 1}'s "
                     f"manifest), found {manifest.parent}. One of the two was changed: restore it."
                 )
+            return manifest
 
-        self._check(f"version {version}: manifest", look)
-        return read[0] if read else (None, None)
+        return self._check(f"version {version}: manifest", look)
 
-    def _transform(self, manifest: Manifest) -> BackwardTransform | None:
-        loaded: list[BackwardTransform] = []
-
-        def look() -> None:
-            entry = manifest.transform
+    def _transform(
+        self, manifest: Manifest, entry: StoredTransform | None, what: str
+    ) -> BackwardTransform | None:
+        def look() -> BackwardTransform:
             if entry is None:
                 raise ChainGapError(f"version {manifest.version} names no transformation.")
             path = version_path(self.embedding, manifest.version, entry.file)
@@ -111,11 +156,10 @@ class _Inspection:
             promised = (entry.from_version, entry.to_version, entry.from_dim, entry.to_dim)
             held = (found.from_version, found.to_version, found.from_dim, found.to_dim)
             if promised != held or found.kind != entry.kind or found.from_dim != manifest.dim:
-                raise ArtifactError(f"{uri}: the manifest promises {entry}, the file is {found!r}.")
-            loaded.append(found)
+                raise ArtifactError(f"{uri}: the catalog promises {entry}, the file is {found!r}.")
+            return found
 
-        self._check(f"version {manifest.version}: transformation", look)
-        return loaded[0] if loaded else None
+        return self._check(f"version {manifest.version}: {what}", look)
 
     def _chain(self, steps: list[BackwardTransform], newest: int) -> None:
         if not steps:
@@ -124,11 +168,32 @@ class _Inspection:
         if (chain.from_version, chain.to_version) != (newest, 0):
             raise ChainGapError(f"expected a chain {newest} -> 0, only {chain!r} can be composed.")
 
-    def _events(self, newest: int) -> None:
-        events = EventLog(self.files, self.embedding).read()
-        fold(events)
+    def _left_over(self, events: Sequence[Event]) -> None:
+        """Name the files that nothing refers to."""
+        known = set()
+        for k in version_folders(self.files, self.embedding):
+            known.add(version_path(self.embedding, k, MANIFEST_FILE))
         for event in events:
-            if not 0 <= event.version <= newest:
-                raise CatalogError(
-                    f"an event names version {event.version}, which is not published."
-                )
+            if event.event == PUBLISH and event.manifest:
+                known.add(manifest_path(self.embedding, event.version, event.manifest))
+            if event.transform is not None:
+                known.add(version_path(self.embedding, event.version, event.transform.file))
+        for path in list(known):
+            with suppress(FileNotFoundError, FeastBCError):  # checked above
+                manifest = Manifest.loads(self.files.read(path), of=path)
+                if manifest.transform is not None:
+                    known.add(path.rpartition("/")[0] + "/" + manifest.transform.file)
+        left = []
+        for k in version_folders(self.files, self.embedding):
+            folder = f"{self.embedding}/v{k}"
+            here = [f"{folder}/{name}" for name in self.files.list(folder)]
+            left += [path for path in here if path not in known]
+            left += [f"{folder}/{name}" for name in self.files.left_over(folder)]
+        events_folder = f"{self.embedding}/events"
+        left += [f"{events_folder}/{name}" for name in self.files.left_over(events_folder)]
+        if left:
+            note = (
+                f"nothing refers to {', '.join(left)}. A command was killed there, or is at work "
+                "now. Harmless; delete them when no command runs."
+            )
+            self.checks.append(Check(f"{self.embedding}: left over", note=note))

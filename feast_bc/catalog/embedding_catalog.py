@@ -1,18 +1,18 @@
 """The catalog: the durable list of published embedding versions.
 
-    <root>/<embedding>/v<k>/manifest.json                   what version k is; written once
-    <root>/<embedding>/v<k>/backward-<sha256>.safetensors   its transformation k -> k-1
-    <root>/<embedding>/events/000001.json                   activate, rollback, retire
+    <root>/<embedding>/v<k>/manifest-<sha256>.json          what version k is
+    <root>/<embedding>/v<k>/backward-<sha256>.safetensors   a transformation k -> k-1
+    <root>/<embedding>/events/000001.json                   publish, activate, roll back, ...
 
-Nothing is ever changed in place. Each change commits with the exclusive creation of one file, so
-readers never see half of it and of two racing writers one wins.
+Nothing is ever changed in place. Each change commits with the exclusive creation of the next event,
+so readers never see half of it and of two racing writers one wins. What an event needs stands
+before it, under names made of its content. Older releases wrote `manifest.json` and no event of a
+publication: such a version counts by itself.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -21,25 +21,17 @@ from feast.data_source import DataSource
 
 from feast_bc.catalog.change import CatalogChange
 from feast_bc.catalog.check import Check, check_embedding
-from feast_bc.catalog.event import ACTIVATE, RETIRE, ROLLBACK, Event
-from feast_bc.catalog.event_log import EventLog, State, fold
+from feast_bc.catalog.event import ACTIVATE, RETIRE, ROLLBACK, UNRETIRE, Event
 from feast_bc.catalog.files import CatalogFiles
-from feast_bc.catalog.link import check_link
-from feast_bc.catalog.manifest import Manifest, StoredTransform, check_name, version_path
-from feast_bc.catalog.published_version import PublishedVersion, pick, with_history
+from feast_bc.catalog.manifest import is_name
+from feast_bc.catalog.published_version import PublishedVersion, pick
+from feast_bc.catalog.shelf import Shelf, read_shelf
+from feast_bc.catalog.shelf_writer import ShelfWriter
+from feast_bc.catalog.state import State
 from feast_bc.catalog.versions import EmbeddingVersion
-from feast_bc.errors import (
-    CatalogError,
-    ChainGapError,
-    DirectionError,
-    UnknownVersionError,
-    VersionConflictError,
-)
+from feast_bc.errors import CatalogError, DirectionError, UnknownVersionError
 from feast_bc.transforms import BackwardTransform, compose
-from feast_bc.transforms.artifact import MANIFEST_FILE, TransformRef, digest, dumps
-from feast_bc.transforms.entry import TransformEntry
 from feast_bc.transforms.holdout import Holdout
-from feast_bc.transforms.location import tensor_file
 
 
 class EmbeddingCatalog:
@@ -55,8 +47,7 @@ class EmbeddingCatalog:
 
     Args:
         root: a local folder (made absolute) or an fsspec URI such as `s3://bucket/embeddings`.
-            An object store must support conditional writes, as S3 and GCS do, for racing
-            publishers to be safe.
+            A filesystem that creates a file twice is refused at the first write.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -72,24 +63,45 @@ class EmbeddingCatalog:
 
     def embeddings(self) -> list[str]:
         """Names of all embeddings with at least one published version."""
-        return [
-            name
-            for name in self._files.list()
-            if any(MANIFEST_FILE in self._files.list(f"{name}/v{k}") for k in self._folders(name))
-        ]
+        return [name for name in self._names() if self.shelf(name, empty=True).versions]
+
+    def shelf(self, embedding: str, *, empty: bool = False) -> Shelf:
+        """All that there is of an embedding, and its history, as of one moment.
+
+        Args:
+            embedding: its name.
+            empty: whether nothing need be there.
+
+        Raises:
+            UnknownVersionError: the catalog has no such embedding.
+            ChainGapError: the manifest of a version below the newest is missing.
+            ArtifactError, CatalogError: the catalog is damaged; `verify` says where.
+        """
+        shelf = read_shelf(self._files, embedding)
+        if not shelf.versions and not empty:
+            known = ", ".join(name for name in self._names() if name != embedding) or "none"
+            raise UnknownVersionError(
+                f"{self.root} has no embedding {embedding!r}; it has: {known}. Publish version 0 "
+                f"with `feast-bc publish {embedding} 0`."
+            )
+        return shelf
 
     def versions(self, embedding: str) -> list[EmbeddingVersion]:
         """Versions 0, 1, ..., K of an embedding, retired ones included: they link the chain.
 
         Raises:
             UnknownVersionError: the catalog has no such embedding.
-            ChainGapError: the manifest of a version below the newest is missing.
+            ChainGapError, ArtifactError, CatalogError: as `shelf`.
         """
         return [version.as_embedding_version() for version in self.published(embedding)]
 
     def published(self, embedding: str) -> list[PublishedVersion]:
         """As `versions`, with everything that is known about each."""
-        return with_history(self._known(embedding), EventLog(self._files, embedding).read())
+        return list(self.shelf(embedding).versions)
+
+    def history(self, embedding: str) -> tuple[str, ...]:
+        """The embedding's `Shelf.lineage`."""
+        return self.shelf(embedding).lineage
 
     def version(self, embedding: str, version: int) -> PublishedVersion:
         """One published version. Raises UnknownVersionError where there is none."""
@@ -133,13 +145,14 @@ class EmbeddingCatalog:
         feature: str = "embedding",
         holdout: Holdout | None = None,
         metrics: Mapping[str, Any] | None = None,
-        known: Sequence[PublishedVersion] | None = None,
+        forced: bool = False,
+        gate: Mapping[str, Any] | None = None,
+        known: Shelf | None = None,
     ) -> CatalogChange:
         """Put version k in the catalog: whole, or not at all; immutable from then on.
 
-        The vectors are not looked at; `publish_version` does that
-        first.
-        Publishing the same content again changes nothing.
+        The vectors are not looked at; `publish_version` does that first. Publishing the same
+        content again changes nothing.
 
         Args:
             embedding: its name; becomes part of the feature views' names.
@@ -151,49 +164,80 @@ class EmbeddingCatalog:
             feature: the vector column of the source (after its field mapping).
             holdout: which entities the fit of B_k did not see.
             metrics: JSON values to keep with the version.
-            known: what `published` gave, so that it is not read again; None reads it. Versions
-                that were published since are noticed all the same.
+            forced: whether the quality gate was overridden; kept in the event.
+            gate: what the quality gate measured; kept in the event.
+            known: what `shelf` gave, so that it is not read again; None reads it. What happened
+                since is noticed all the same.
 
         Raises:
-            VersionConflictError: version k stands there with other content.
+            VersionConflictError: version k stands there with other content, or what it stands on
+                was changed meanwhile.
             ChainGapError: version k-1 is missing, or version k >= 1 comes without B_k.
             DirectionError, DimensionError: B_k does not lead from k to k-1, or not from D_k to
                 D_{k-1} dimensions.
             CatalogError: a bad name, or other join keys than the older versions have.
         """
-        check_name(embedding)
-        if known is None:
-            shelf = self._shelf(embedding)
-            known = with_history(shelf, EventLog(self._files, embedding).read() if shelf else [])
-        older = [published.manifest for published in known]
-        check_link(embedding, version, dim, join_keys, transform, older)
-        data = b"" if transform is None else dumps(transform)
-        manifest = Manifest.new(
-            embedding=embedding,
-            version=version,
-            dim=dim,
-            feature=feature,
-            join_keys=join_keys,
+        return ShelfWriter(self._files, known or self.shelf(embedding, empty=True)).publish(
+            version,
             source=source,
-            transform=_entry(transform, data),
-            parent=known[version - 1].sha256 if version else None,
+            dim=dim,
+            join_keys=join_keys,
+            transform=transform,
+            feature=feature,
             holdout=holdout,
             metrics=metrics or {},
+            forced=forced,
+            gate=gate,
         )
-        if version < len(known):
-            return CatalogChange(_same(manifest, known[version]), changed=False)
-        content = manifest.dumps()
-        if manifest.transform is not None:
-            self._files.put(version_path(embedding, version, manifest.transform.file), data)
-        path = version_path(embedding, version)
-        try:
-            self._files.create(path, content)
-        except FileExistsError:
-            # A filesystem that retries a write may meet the file of its own first attempt.
-            if self._files.read(path) != content:
-                theirs = self.version(embedding, version)
-                return CatalogChange(_same(manifest, theirs), changed=False)
-        return CatalogChange(self._published(content, embedding, version), changed=True)
+
+    def relink(
+        self,
+        embedding: str,
+        version: int,
+        transform: BackwardTransform,
+        *,
+        forced: bool = False,
+        gate: Mapping[str, Any] | None = None,
+        alignments: Sequence[Mapping[str, Any]] | None = None,
+        known: Shelf | None = None,
+    ) -> CatalogChange:
+        """Let a corrected B_k take the place of the one that version k was published with.
+
+        It counts from the next `feast apply` on, for all instants. The native vectors stay, and
+        so does the file of the old one. Relinking to the transformation that counts already
+        changes nothing. `relink_version` measures first.
+
+        Args:
+            embedding, version: k >= 1.
+            transform: B_k, leading from k to k-1, with the dimensions of the old one.
+            forced: whether the quality gate was overridden; kept in the event.
+            gate: what the quality gate measured; kept in the event.
+            alignments: the reports of version k and of the newer ones; kept in the event.
+            known: as on `publish`.
+
+        Raises:
+            UnknownVersionError: no such version.
+            DirectionError, DimensionError: as `publish`; also for version 0.
+            VersionConflictError: the versions changed since `known` was read.
+        """
+        return ShelfWriter(self._files, known or self.shelf(embedding)).relink(
+            version, transform, forced=forced, gate=gate, alignments=alignments
+        )
+
+    def withdraw(self, embedding: str, version: int) -> CatalogChange:
+        """Take back the newest version, if it was never activated.
+
+        Its number may be published again, with other content. Its files stay. Withdrawing it
+        again changes nothing.
+
+        Returns:
+            The version as it was.
+
+        Raises:
+            UnknownVersionError: no such version.
+            CatalogError: a newer version stands on it, or it was activated.
+        """
+        return ShelfWriter(self._files, self.shelf(embedding, empty=True)).withdraw(version)
 
     def activate(
         self,
@@ -278,6 +322,20 @@ class EmbeddingCatalog:
 
         return self._record(embedding, version, stop)
 
+    def unretire(self, embedding: str, version: int) -> CatalogChange:
+        """Offer the view of a retired version again.
+
+        For a version that is not retired nothing changes.
+
+        Raises:
+            UnknownVersionError: no such version.
+        """
+
+        def offer(state: State) -> Event | None:
+            return Event.new(UNRETIRE, version) if version in state.retired else None
+
+        return self._record(embedding, version, offer)
+
     def verify(self, embedding: str | None = None) -> list[Check]:
         """Check every manifest, digest, parent, link and event; of all embeddings by default.
 
@@ -285,11 +343,16 @@ class EmbeddingCatalog:
             One result per thing checked; nothing raises for damage found.
 
         Raises:
-            UnknownVersionError: no such embedding.
+            UnknownVersionError: no such embedding, or there is none at all.
             CatalogError: the catalog cannot be reached.
         """
         if embedding is None:
-            names = [n for n in self._files.list() if self._files.list(n)]
+            names = self._names()
+            if not names:
+                raise UnknownVersionError(
+                    f"{self.root} has no embedding to check: nothing was published there, or it "
+                    "is not where the catalog stands. Name the catalog that you mean."
+                )
         else:
             names = [embedding]
             if not self._files.list(embedding):
@@ -300,88 +363,19 @@ class EmbeddingCatalog:
         self, embedding: str, version: int, make: Callable[[State], Event | None]
     ) -> CatalogChange:
         """Append the event of `make`, if it makes one, to the log."""
-        shelf = self._known(embedding)
-        pick(shelf, version)
-        events, changed = EventLog(self._files, embedding).append(make)
-        return CatalogChange(with_history(shelf, events)[version], changed)
+        return ShelfWriter(self._files, self.shelf(embedding)).record(version, make)
+
+    def _names(self) -> list[str]:
+        """The embeddings that have a folder, with anything in it."""
+        return [n for n in self._files.list() if is_name(n) and self._files.list(n)]
 
     def _released(self, embedding: str) -> int:
         """The version that a rollback ends if it names none."""
-        released = fold(EventLog(self._files, embedding).read()).released
+        released = self.shelf(embedding).state.released
         if released is None:
-            self._known(embedding)  # raises where there is no such embedding
             raise CatalogError(f"{embedding}: no version was ever activated; nothing to roll back.")
         return released
-
-    def _folders(self, embedding: str) -> list[int]:
-        """Versions with a folder, ascending; an aborted publish leaves one without manifest."""
-        folders = (re.fullmatch(r"v(0|[1-9]\d*)", n) for n in self._files.list(embedding))
-        return sorted(int(match[1]) for match in folders if match)
-
-    def _known(self, embedding: str) -> list[PublishedVersion]:
-        """As `_shelf`. Raises UnknownVersionError if there is no version."""
-        shelf = self._shelf(embedding)
-        if not shelf:
-            known = ", ".join(self.embeddings()) or "none"
-            raise UnknownVersionError(
-                f"{self.root} has no embedding {embedding!r}; it has: {known}. Publish version 0 "
-                f"with `feast-bc publish {embedding} 0`."
-            )
-        return shelf
-
-    def _shelf(self, embedding: str) -> list[PublishedVersion]:
-        """Every version, 0 first, without its history."""
-        check_name(embedding)
-        manifests: dict[int, bytes] = {}
-        for k in self._folders(embedding):
-            with suppress(FileNotFoundError):
-                manifests[k] = self._files.read(version_path(embedding, k))
-        for expected, found in enumerate(manifests):
-            if found != expected:
-                raise ChainGapError(
-                    f"{self._files.uri(version_path(embedding, expected))} is missing, but "
-                    f"version {found} is there. Restore the file; versions form a chain."
-                )
-        return [self._published(data, embedding, k) for k, data in manifests.items()]
-
-    def _published(self, data: bytes, embedding: str, version: int) -> PublishedVersion:
-        """What the bytes of a manifest say, without its history."""
-        manifest = Manifest.loads(data, of=self._files.uri(version_path(embedding, version)))
-        return PublishedVersion(manifest, digest(data), self._reference(manifest))
-
-    def _reference(self, manifest: Manifest) -> TransformRef | None:
-        entry = manifest.transform
-        if entry is None:
-            return None
-        return TransformRef(
-            uri=self._files.uri(version_path(manifest.embedding, manifest.version, entry.file)),
-            sha256=entry.sha256,
-            from_version=entry.from_version,
-            to_version=entry.to_version,
-            from_dim=entry.from_dim,
-            to_dim=entry.to_dim,
-        )
-
-
-def _same(mine: Manifest, theirs: PublishedVersion) -> PublishedVersion:
-    """What stands there already, or VersionConflictError where it differs."""
-    differing = mine.differences(theirs.manifest)
-    if differing:
-        raise VersionConflictError(
-            f"{mine.embedding} version {mine.version} was published at "
-            f"{theirs.manifest.published_at.isoformat()} with another {', '.join(differing)}; "
-            f"versions are immutable. Publish yours as version {mine.version + 1}, trained with a "
-            f"transformation {mine.version + 1} -> {mine.version}."
-        )
-    return theirs
 
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
-
-
-def _entry(transform: BackwardTransform | None, data: bytes) -> StoredTransform | None:
-    if transform is None:
-        return None
-    entry = TransformEntry.of(transform, digest(data))
-    return StoredTransform(**dict(entry), file=tensor_file(entry.sha256))

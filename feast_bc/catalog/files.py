@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from feast_bc.errors import CatalogError
+
+PROBE = ".feast-bc-exclusive"
+"""Created in a root before the first write there, to see whether it can be created twice."""
+
+_probed: set[str] = set()
+"""The roots that passed in this process."""
 
 
 class CatalogFiles:
@@ -22,10 +29,18 @@ class CatalogFiles:
 
     Args:
         root: a local path (made absolute) or an fsspec URI such as `s3://bucket/embeddings`.
+
+    Raises:
+        CatalogError: no such filesystem, or one that is chained from several.
     """
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root)
+        if "::" in self.root:
+            raise CatalogError(
+                f"{self.root} chains filesystems: what the first one keeps here, other processes "
+                f"do not see. Name the last one alone: {self.root.rpartition('::')[2]}."
+            )
         with self._reaching("open"):
             self._fs, self._path = url_to_fs(self.root)
         self._local = isinstance(self._fs, LocalFileSystem)
@@ -38,11 +53,51 @@ class CatalogFiles:
     def read(self, path: str) -> bytes:
         """The whole file. Raises FileNotFoundError where there is none."""
         with self._reaching("read", FileNotFoundError):
-            data: bytes = self._fs.cat_file(f"{self._path}/{path}")
+            try:
+                data: bytes = self._fs.cat_file(f"{self._path}/{path}")
+            except FileNotFoundError:
+                # s3fs asks its cached listing: somebody else may have created the file since.
+                self._fs.invalidate_cache()
+                data = self._fs.cat_file(f"{self._path}/{path}")
             return data
 
     def list(self, folder: str = "") -> list[str]:
-        """Names of the entries of a folder, sorted; none where the folder does not exist."""
+        """Names of the entries of a folder, sorted; none where the folder does not exist.
+
+        What begins with a dot is no part of the catalog.
+        """
+        return [name for name in self._names(folder) if not name.startswith(".")]
+
+    def left_over(self, folder: str) -> Sequence[str]:
+        """Names of what writers that were killed left in a folder."""
+        return [name for name in self._names(folder) if name.startswith(".")]
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a file whose name follows from its content: again is harmless."""
+        self._check_exclusive()
+        with self._reaching("write"):
+            if not self._local:
+                self._fs.pipe_file(f"{self._path}/{path}", data)
+                return
+            with self._aside(path, data) as aside:
+                os.replace(aside, f"{self._path}/{path}")
+
+    def create(self, path: str, data: bytes) -> None:
+        """Create a file, whole, or not at all if the name is taken: the commit of a change.
+
+        Raises:
+            FileExistsError: somebody else created it first.
+        """
+        self._check_exclusive()
+        with self._reaching("write", FileExistsError):
+            if not self._local:
+                # Atomic where the filesystem has conditional writes, as object stores do.
+                self._fs.pipe_file(f"{self._path}/{path}", data, mode="create")
+                return
+            with self._aside(path, data) as aside:
+                os.link(aside, f"{self._path}/{path}")
+
+    def _names(self, folder: str) -> Sequence[str]:
         path = f"{self._path}/{folder}".rstrip("/")
         with self._reaching("list"):
             self._fs.invalidate_cache()  # another process may have published meanwhile
@@ -54,33 +109,30 @@ class CatalogFiles:
                 raise NotADirectoryError(f"{path} is a file, not a folder")
         return sorted(entry["name"].rstrip("/").rpartition("/")[2] for entry in entries)
 
-    def put(self, path: str, data: bytes) -> None:
-        """Write a file whose name follows from its content: again is harmless."""
+    def _check_exclusive(self) -> None:
+        """Raise CatalogError unless this filesystem refuses to create a file twice."""
+        if self._local or self.root in _probed:
+            return
+        path = f"{self._path}/{PROBE}"
         with self._reaching("write"):
-            if not self._local:
-                self._fs.pipe_file(f"{self._path}/{path}", data)
+            with suppress(FileExistsError):
+                self._fs.pipe_file(path, b"feast-bc\n", mode="create")
+            try:
+                self._fs.pipe_file(path, b"feast-bc\n", mode="create")
+            except FileExistsError:
+                _probed.add(self.root)
                 return
-            with self._aside(path, data) as aside:
-                aside.replace(f"{self._path}/{path}")
-
-    def create(self, path: str, data: bytes) -> None:
-        """Create a file, whole, or not at all if the name is taken: the commit of a change.
-
-        Raises:
-            FileExistsError: somebody else created it first.
-        """
-        with self._reaching("write", FileExistsError):
-            if not self._local:
-                # Atomic where the filesystem has conditional writes, as object stores do.
-                self._fs.pipe_file(f"{self._path}/{path}", data, mode="create")
-                return
-            with self._aside(path, data) as aside:
-                os.link(aside, f"{self._path}/{path}")
+        raise CatalogError(
+            f"{type(self._fs).__name__} created {self.root}/{PROBE} twice: expected it to refuse "
+            "the second time. On such a filesystem one of two publishers would overwrite the "
+            "other. Use a local disk, S3 (s3fs), Google Cloud Storage (gcsfs) or Azure (adlfs)."
+        )
 
     @contextmanager
     def _aside(self, path: str, data: bytes) -> Iterator[Path]:
+        """The content in a file of its own; where it is linked to or moved lasts afterwards."""
         final = Path(self._path, path)
-        final.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(final.parent)
         aside = final.with_name(f".{final.name}.{uuid.uuid4().hex}")
         try:
             with aside.open("xb") as file:
@@ -91,6 +143,7 @@ class CatalogFiles:
         finally:
             with suppress(FileNotFoundError):
                 aside.unlink()
+        _sync_folder(final.parent)
 
     @contextmanager
     def _reaching(self, verb: str, *answers: type[Exception]) -> Iterator[None]:
@@ -105,3 +158,23 @@ class CatalogFiles:
                 "environment, and that the fsspec driver of its protocol is installed (s3fs for "
                 "s3://, gcsfs for gs://, adlfs for abfs://)."
             ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents, so that a power failure cannot take them back."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        _sync_folder(each.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder last."""
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(place)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network mounts cannot
+            raise
+    finally:
+        os.close(place)

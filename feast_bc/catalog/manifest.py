@@ -16,10 +16,12 @@ from pydantic import Field
 from feast_bc.catalog.data_source_json import source_from_json, source_to_json
 from feast_bc.errors import CatalogError
 from feast_bc.stored_format import Instant, JsonObject, StoredFormat, json_values
-from feast_bc.transforms.artifact import MANIFEST_FILE
+from feast_bc.transforms import BackwardTransform
+from feast_bc.transforms.artifact import digest
 from feast_bc.transforms.base import MAX_DIM
 from feast_bc.transforms.entry import HoldoutEntry, TransformEntry
 from feast_bc.transforms.holdout import Holdout
+from feast_bc.transforms.location import tensor_file
 
 _NOT_IDENTITY = {"published_at", "feast_bc_version"}
 
@@ -32,13 +34,20 @@ def _release() -> str:
 
 
 class StoredTransform(TransformEntry):
-    """The version's backward transformation.
+    """A version's backward transformation.
 
     Attributes:
-        file: the safetensors file, in the manifest's own folder.
+        file: the safetensors file, in the version's folder.
     """
 
     file: str
+
+    @classmethod
+    def new(cls, transform: BackwardTransform, data: bytes) -> StoredTransform:
+        """Describe a transformation whose file holds `data`, and give the file a name."""
+        # Named by content: racing publishers never write over one another.
+        file = tensor_file(digest(data))
+        return cls(**dict(TransformEntry.of(transform, digest(data))), file=file)
 
 
 class Manifest(StoredFormat):
@@ -144,9 +153,14 @@ class Manifest(StoredFormat):
         return [name for name in mine if mine[name] != theirs[name]]
 
 
+def is_name(embedding: str) -> bool:
+    """Whether a name can become the name of feature views."""
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", embedding) is not None
+
+
 def check_name(embedding: str) -> None:
-    """Raise CatalogError unless the name can become the name of feature views."""
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", embedding):
+    """Raise CatalogError unless `is_name`."""
+    if not is_name(embedding):
         raise CatalogError(
             f"Embedding name {embedding!r}: expected a letter, then letters, digits or "
             "underscores, because it becomes the name of feature views. Example: user_embedding."
@@ -159,6 +173,11 @@ def _identity(manifest: Manifest) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if name not in _NOT_IDENTITY}
 
 
-def version_path(embedding: str, version: int, file: str = MANIFEST_FILE) -> str:
-    """Where a file of a version stands below the catalog's root; its manifest by default."""
+def version_path(embedding: str, version: int, file: str) -> str:
+    """Where a file of a version stands below the catalog's root."""
     return f"{embedding}/v{version}/{file}"
+
+
+def manifest_path(embedding: str, version: int, sha256: str) -> str:
+    """Where the manifest of a digest stands: named by content, nothing is ever written over it."""
+    return version_path(embedding, version, f"manifest-{sha256[:12]}.json")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from feast_bc.catalog.event import Event
-from feast_bc.catalog.event_log import fold
+from feast_bc.catalog.event import RELINK, WITHDRAW, Event
 from feast_bc.catalog.manifest import Manifest
+from feast_bc.catalog.state import State
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.errors import UnknownVersionError
 from feast_bc.rule import Activation
@@ -22,7 +22,12 @@ class PublishedVersion:
     Attributes:
         manifest: what `publish` fixed.
         sha256: hex digest of the manifest file; the parent of version k+1.
-        transform: where the backward transformation k -> k-1 stands; None for version 0.
+        transform: where the backward transformation k -> k-1 stands that counts now; None for
+            version 0.
+        replaced_transform: hex sha256 of the one that it was published with, where a relink
+            replaced it; else empty.
+        alignment: the newest measurement of its chains, as JSON: that of its publication, or of a
+            relink since; None where there is none.
         activations: when it serves older views.
         retired: whether its own view is no longer offered.
         events: its history, oldest first.
@@ -31,6 +36,8 @@ class PublishedVersion:
     manifest: Manifest
     sha256: str
     transform: TransformRef | None = None
+    replaced_transform: str = ""
+    alignment: object = None
     activations: tuple[Activation, ...] = ()
     retired: bool = False
     events: tuple[Event, ...] = ()
@@ -48,6 +55,7 @@ class PublishedVersion:
             source=self.manifest.source,
             feature=self.manifest.feature,
             transform=self.transform,
+            replaced_transform=self.replaced_transform,
             activations=self.activations,
             retired=self.retired,
             manifest_sha256=self.sha256,
@@ -58,6 +66,9 @@ class PublishedVersion:
         return {
             **self.manifest.as_json(),
             "sha256": self.sha256,
+            "relinked": self.transform.sha256
+            if self.transform and self.replaced_transform
+            else None,
             "activations": [
                 {
                     "active_from": a.active_from.isoformat(),
@@ -77,32 +88,54 @@ def pick(published: Sequence[PublishedVersion], version: int) -> PublishedVersio
         UnknownVersionError: there is no such version.
     """
     if not 0 <= version < len(published):
+        name = published[0].manifest.embedding if published else "the embedding"
         raise UnknownVersionError(
-            f"{published[0].manifest.embedding} has no version {version}; published: "
-            f"{', '.join(str(p.version) for p in published)}."
+            f"{name} has no version {version}; published: "
+            f"{', '.join(str(p.version) for p in published) or 'none'}."
         )
     return published[version]
 
 
 def with_history(
-    shelf: Sequence[PublishedVersion], events: Sequence[Event]
+    versions: Sequence[PublishedVersion], state: State, events: Sequence[Event]
 ) -> list[PublishedVersion]:
     """An embedding's versions, each with its part of the history.
 
     Args:
-        shelf: all versions, 0 first, without it.
+        versions: all, 0 first, without it.
+        state: what the history amounts to.
         events: the whole history, oldest first.
-
-    Raises:
-        CatalogError: an event cannot follow the ones before it.
     """
-    state = fold(events)
-    return [
-        replace(
-            published,
-            activations=state.activations.get(published.version, ()),
-            retired=published.version in state.retired,
-            events=tuple(e for e in events if e.version == published.version),
+    told = []
+    for published in versions:
+        since = since_last_withdrawn(events, published.version)
+        told.append(
+            replace(
+                published,
+                activations=state.activations.get(published.version, ()),
+                retired=published.version in state.retired,
+                events=tuple(e for e in since if e.version == published.version),
+                alignment=_alignment(published, since),
+            )
         )
-        for published in shelf
+    return told
+
+
+def since_last_withdrawn(events: Sequence[Event], version: int) -> Sequence[Event]:
+    """The events after the last that withdrew a version of this number."""
+    gone = [
+        number
+        for number, event in enumerate(events, start=1)
+        if event.event == WITHDRAW and event.version == version
     ]
+    return events[max(gone, default=0) :]
+
+
+def _alignment(published: PublishedVersion, events: Sequence[Event]) -> object:
+    """The newest measurement of a version's chains."""
+    for event in reversed(events):
+        if event.event == RELINK and event.version <= published.version:
+            for report in event.alignments or ():
+                if report.get("version") == published.version:
+                    return report
+    return published.manifest.metrics.get("alignment")

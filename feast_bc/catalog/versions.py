@@ -30,6 +30,8 @@ class EmbeddingVersion:
         activations: when this version serves older views.
         retired: whether its own view is no longer offered.
         manifest_sha256: hex digest of its manifest; empty where it comes from no catalog.
+        replaced_transform: hex sha256 of the transformation that it was published with, where
+            another one took its place since; empty where none did.
     """
 
     version: int
@@ -40,17 +42,26 @@ class EmbeddingVersion:
     activations: tuple[Activation, ...] = ()
     retired: bool = False
     manifest_sha256: str = ""
+    replaced_transform: str = ""
 
     @cached_property
     def digest(self) -> str:
         """Hex sha256 that names the version's content, which its number does not."""
+        return self._digest("" if self.transform is None else self.transform.sha256)
+
+    @cached_property
+    def native_digest(self) -> str:
+        """As `digest`, of its native vectors: another transformation does not change it."""
+        return self._digest(self.replaced_transform) if self.replaced_transform else self.digest
+
+    def _digest(self, transform: str) -> str:
         link = self.transform
         content = [
             self.version,
             self.dim,
             self.feature,
             source_to_json(self.source),
-            link and [link.sha256, link.from_version, link.to_version],
+            link and [transform, link.from_version, link.to_version],
             self.manifest_sha256,
         ]
         return digest(json.dumps(content, sort_keys=True).encode())

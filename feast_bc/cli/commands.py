@@ -1,4 +1,4 @@
-"""`feast-bc`: publish, activate, roll back, retire, list and verify embedding versions.
+"""`feast-bc`: publish, activate, roll back, correct, retire, list and verify versions.
 
 Commands import what they need once their arguments are right: Feast takes seconds, and help,
 version and usage errors do without it.
@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from feast_bc.cli import output
-from feast_bc.cli.group import CATALOG, CatalogGroup, common_options, instant
-
-if TYPE_CHECKING:
-    from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.cli.corrections import relink, unretire, withdraw
+from feast_bc.cli.group import (
+    CatalogGroup,
+    common_options,
+    gate_of,
+    gate_options,
+    instant,
+    open_catalog,
+)
 
 
 @click.group(cls=CatalogGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,7 +48,7 @@ def main(**_: Any) -> None:
       0  done
       1  an error, or `verify` found damage
       2  wrong usage
-      3  the quality gate refused an activation
+      3  the quality gate refused to publish, relink or activate
     """
 
 
@@ -76,6 +81,7 @@ def main(**_: Any) -> None:
     "--timestamp-field", default="event_timestamp", show_default=True, help="For --vectors."
 )
 @click.option("--feature", default="embedding", show_default=True, help="The vector column.")
+@gate_options("Publish in any case; the catalog records it.")
 @common_options
 def publish(
     embedding: str,
@@ -87,6 +93,8 @@ def publish(
     join_keys: tuple[str, ...],
     timestamp_field: str,
     feature: str,
+    force: bool,
+    **thresholds: float | None,
 ) -> None:
     """Check a version's vectors, measure its transformation, and publish it.
 
@@ -95,7 +103,9 @@ def publish(
     version reproduces its native vectors z, on all entities that both have and on those that the
     fit held out; on 100000 entities at most. The centred error is ||z~ - z|| / ||z - mean||: 1 is
     no better than the mean vector, whose own uncentred error ||z - mean|| / ||z|| stands beside
-    it. Where that is small, a high mean cosine says little.
+    it. Where that is small, a high mean cosine says little. What the quality gate of `activate`
+    would refuse is refused already here, with exit code 3: a wrong transformation is in the way of
+    all versions to come.
 
     A published version is immutable; publishing the same again changes nothing.
 
@@ -109,7 +119,7 @@ def publish(
         raise click.UsageError("Say where the vectors are: either --vectors or --source.")
     if source_name is not None and repo is None:
         raise click.UsageError("--source NAME needs --repo DIR, the feature repo that defines it.")
-    catalog = _catalog()
+    catalog = open_catalog()
 
     from feast_bc.cli.repo_source import find_source, load_config, parquet_source
     from feast_bc.publishing.publish import publish_version
@@ -127,6 +137,8 @@ def publish(
         join_keys=join_keys or None,
         feature=feature,
         config=load_config(Path(repo)) if repo else None,
+        gate=gate_of(**thresholds),
+        force=force,
         stages=output.stages,
     )
     published, manifest = change.published, change.published.manifest
@@ -142,6 +154,7 @@ def publish(
         {"published": published.to_json(), "changed": change.changed},
         done if change.changed else already,
         output.alignment_table(published),
+        output.warning(published),
         next_=f"feast-bc activate {embedding} {version}"
         if version
         else "feast apply, then feast materialize",
@@ -158,27 +171,20 @@ def publish(
     metavar="INSTANT",
     help="Instant of event time. Default: now.",
 )
-@click.option(
-    "--max-centred-error",
-    type=click.FloatRange(min=0),
-    help="Refuse above this ||z~ - z|| / ||z - mean||; the mean vector alone has 1. Default: 0.5.",
-)
-@click.option("--min-cosine", type=click.FloatRange(-1, 1), help="Refuse below this mean cosine.")
-@click.option("--force", is_flag=True, help="Activate in any case; the catalog records it.")
+@gate_options("Activate in any case; the catalog records it.")
 @common_options
 def activate(
     embedding: str,
     version: int,
     active_from: datetime | None,
-    max_centred_error: float | None,
-    min_cosine: float | None,
     force: bool,
+    **thresholds: float | None,
 ) -> None:
     """Let a version serve the views of all older versions, from an instant on.
 
-    The quality gate looks at the alignment measured at publish, for the chain to every older
-    version that is not retired: on held-out entities where the artifact declares any, else on
-    all. It refuses with exit code 3.
+    The quality gate looks at the alignment measured last, at publish or relink, for the chain to
+    every older version that is not retired: on held-out entities where the artifact declares any,
+    else on all. It refuses with exit code 3.
 
     Activating an active version again changes nothing, unless another --from is named.
 
@@ -187,18 +193,16 @@ def activate(
       feast-bc activate user_embedding 2
       feast-bc activate user_embedding 2 --from 2026-02-01T00:00:00+00:00 --min-cosine 0.9
     """
-    catalog = _catalog()
+    catalog = open_catalog()
 
-    from feast_bc.publishing.quality_gate import MAX_CENTRED_ERROR, QualityGate, activate_version
+    from feast_bc.publishing.quality_gate import activate_version
 
-    if max_centred_error is None:
-        max_centred_error = MAX_CENTRED_ERROR
     change = activate_version(
         catalog,
         embedding,
         version,
         active_from,
-        gate=QualityGate(max_centred_error, min_cosine),
+        gate=gate_of(**thresholds),
         force=force,
     )
     published = change.published
@@ -246,7 +250,7 @@ def rollback(embedding: str, version: int | None, at: datetime | None, repo: str
       feast-bc rollback user_embedding
       feast-bc rollback user_embedding --version 2 --at 2026-02-03T12:00:00+00:00
     """
-    catalog = _catalog()
+    catalog = open_catalog()
     change = catalog.rollback(embedding, version, at=at)
     rolled_back = change.published.to_json()
     until = rolled_back["activations"][-1]["active_until"]
@@ -290,7 +294,7 @@ def retire(embedding: str, version: int) -> None:
     Example:
       feast-bc retire user_embedding 0
     """
-    change = _catalog().retire(embedding, version)
+    change = open_catalog().retire(embedding, version)
     done = (
         f"{embedding} version {version} is retired; the view {embedding}_v{version} goes with "
         "the next apply."
@@ -314,7 +318,7 @@ def versions(embedding: str | None) -> None:
       feast-bc versions
       feast-bc versions user_embedding --json
     """
-    catalog = _catalog()
+    catalog = open_catalog()
     names = catalog.embeddings() if embedding is None else [embedding]
     listed = {name: catalog.published(name) for name in names}
     output.result(
@@ -330,37 +334,33 @@ def versions(embedding: str | None) -> None:
 def verify(embedding: str | None) -> None:
     """Check every manifest, digest, link and event; exit 1 if something is wrong.
 
+    A catalog without any embedding is wrong too: it may have been lost, or stand elsewhere.
+
     \b
     Examples:
       feast-bc verify
       feast-bc verify user_embedding --json
     """
-    checks = _catalog().verify(embedding)
+    checks = open_catalog().verify(embedding)
     damaged = [check for check in checks if not check.ok]
+    remarkable = [check for check in checks if check.problem or check.note]
     output.result(
         {
             "ok": not damaged,
-            "checks": [{"subject": c.subject, "problem": c.problem} for c in checks],
+            "checks": [
+                {"subject": c.subject, "problem": c.problem, "note": c.note} for c in checks
+            ],
         },
         *(f"{'ok  ' if check.ok else 'BAD '} {check.subject}" for check in checks),
-        *(f"\n{check.subject}: {check.problem}" for check in damaged),
+        *(f"\n{check.subject}: {check.problem or check.note}" for check in remarkable),
         f"{len(checks)} checks, {len(damaged)} problem(s).",
     )
     if damaged:
         click.get_current_context().exit(1)
 
 
-def _catalog() -> EmbeddingCatalog:
-    root = click.get_current_context().meta.get(CATALOG)
-    if not root:
-        raise click.UsageError(
-            "Which catalog? Pass --catalog URI (a folder, s3://..., gs://...) or set "
-            "FEAST_BC_CATALOG."
-        )
-
-    from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
-
-    return EmbeddingCatalog(root)
+for command in (relink, withdraw, unretire):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from feast_bc.cli import output
 from feast_bc.errors import FeastBCError, QualityGateError
+
+if TYPE_CHECKING:
+    from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+    from feast_bc.publishing.quality_gate import QualityGate
 
 CATALOG = "feast_bc.catalog"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -74,3 +78,48 @@ def common_options(command: Command) -> Command:
         return command(**options)
 
     return wrapped  # type: ignore[return-value]
+
+
+def gate_options(force: str) -> Callable[[Command], Command]:
+    """Give a command the quality gate's thresholds, and `--force` with that help."""
+
+    def decorate(command: Command) -> Command:
+        for option in (
+            click.option("--force", is_flag=True, help=force),
+            click.option(
+                "--min-cosine", type=click.FloatRange(-1, 1), help="Refuse below this mean cosine."
+            ),
+            click.option(
+                "--max-centred-error",
+                type=click.FloatRange(min=0),
+                help="Refuse above this ||z~ - z|| / ||z - mean||; the mean vector alone has 1. "
+                "Default: 0.5.",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def gate_of(max_centred_error: float | None = None, min_cosine: float | None = None) -> QualityGate:
+    """The gate with the thresholds that were given."""
+    from feast_bc.publishing.quality_gate import MAX_CENTRED_ERROR, QualityGate
+
+    if max_centred_error is None:
+        max_centred_error = MAX_CENTRED_ERROR
+    return QualityGate(max_centred_error, min_cosine)
+
+
+def open_catalog() -> EmbeddingCatalog:
+    """The catalog that the command was given. Raises UsageError where it was given none."""
+    root = click.get_current_context().meta.get(CATALOG)
+    if not root:
+        raise click.UsageError(
+            "Which catalog? Pass --catalog URI (a folder, s3://..., gs://...) or set "
+            "FEAST_BC_CATALOG."
+        )
+
+    from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+
+    return EmbeddingCatalog(root)

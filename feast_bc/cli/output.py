@@ -74,6 +74,17 @@ def alignment_table(published: PublishedVersion) -> str:
     return "\n".join([_table(rows), *notes])
 
 
+def warning(published: PublishedVersion) -> str:
+    """What the default quality gate has against a version; empty if nothing."""
+    from feast_bc.publishing.quality_gate import QualityGate
+
+    report = alignment_of(published)
+    verdict = QualityGate().measure(report) if report else None
+    if verdict is None or verdict.passed:
+        return ""
+    return f"Warning: {'; '.join(verdict.reasons)}. {' '.join(verdict.advice)}"
+
+
 def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
     """One line per version; empty if there is none."""
     rows = [["embedding", "version", "dim", "published", "active", "view", "centred error to v0"]]
@@ -102,10 +113,10 @@ def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
 
 
 def alignment_of(published: PublishedVersion) -> AlignmentReport | None:
-    """The alignment measured at publish; None where it was not, or where nothing is older."""
+    """The alignment measured last; None where it was not, or where nothing is older."""
     from feast_bc.publishing.alignment import stored_report
 
-    report = stored_report(published.manifest)
+    report = stored_report(published)
     return report if report and report.older else None
 
 

@@ -91,7 +91,7 @@ class Work:
         for target in self.alive():
             for member in target.members(self.until):
                 known = members.setdefault(member.version, content(member))
-                if known.digest == member.digest:
+                if known.native_digest == member.native_digest:
                     users.setdefault(member.version, []).append(target.name)
                 else:
                     self.fail([target.name], reused_number(self.family.embedding, member.version))

@@ -1,4 +1,4 @@
-"""The alignment of a version with the older ones, as its manifest keeps it."""
+"""The alignment of a version with the older ones, as the catalog keeps it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from feast_bc.catalog.manifest import Manifest
+from feast_bc.catalog.published_version import PublishedVersion
 from feast_bc.errors import ArtifactError
 from feast_bc.stored_format import first_problem
+
+NOTHING_SHARED = "unknown: the two versions share no entity."
+"""The note of an alignment between versions that cannot be compared."""
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -106,12 +109,12 @@ class AlignmentReport:
 _REPORT = TypeAdapter(AlignmentReport)
 
 
-def stored_report(manifest: Manifest) -> AlignmentReport | None:
-    """The alignment that was measured at publish; None where it was not.
+def stored_report(published: PublishedVersion) -> AlignmentReport | None:
+    """The alignment that was measured last, at publish or relink; None where it was not.
 
     Raises:
-        ArtifactError: what the manifest has in its place is no report.
+        ArtifactError: what the catalog has in its place is no report.
     """
-    stored = manifest.metrics.get("alignment")
-    of = f"the manifest of {manifest.embedding} version {manifest.version}"
+    of = f"the alignment of {published.manifest.embedding} version {published.version}"
+    stored = published.alignment
     return None if stored is None else AlignmentReport.from_json(stored, of=of)

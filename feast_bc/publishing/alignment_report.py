@@ -12,7 +12,12 @@ import pyarrow as pa
 from feast_bc.columns.arrays import Mask, Matrix
 from feast_bc.errors import FeastBCError
 from feast_bc.native.native_vectors import ROW, NativeVectors, Progress
-from feast_bc.publishing.alignment import Alignment, AlignmentReport, VersionAlignment
+from feast_bc.publishing.alignment import (
+    NOTHING_SHARED,
+    Alignment,
+    AlignmentReport,
+    VersionAlignment,
+)
 from feast_bc.publishing.centred_error import centred_error, error_of_mean
 from feast_bc.transforms import BackwardTransform
 from feast_bc.transforms.holdout import Holdout
@@ -127,7 +132,7 @@ def _compare(
 def _note(found: VersionAlignment) -> str | None:
     on, alignment = found.decisive
     if not found.common:
-        return "unknown: the two versions share no entity."
+        return NOTHING_SHARED
     if alignment.centred_error is None:
         return (
             f"unknown: version {found.version} has but one vector for all that were compared "

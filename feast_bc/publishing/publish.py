@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,11 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.catalog.change import CatalogChange
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
-from feast_bc.catalog.published_version import PublishedVersion
-from feast_bc.errors import (
-    CatalogError,
-    ChainGapError,
-    DirectionError,
-    FeastBCError,
-    UnknownVersionError,
-)
-from feast_bc.native.native_vectors import NativeVectors, Progress, read_native_vectors
-from feast_bc.publishing.alignment import AlignmentReport
+from feast_bc.errors import CatalogError, ChainGapError
+from feast_bc.native.native_vectors import read_native_vectors
 from feast_bc.publishing.alignment_report import alignment_report
-from feast_bc.transforms import BackwardTransform, compose
-from feast_bc.transforms.artifact import load_artifact
-from feast_bc.transforms.holdout import Holdout
-
-Stages = Callable[[str], Progress]
-"""Announces a stage of the work and returns what counts its rows."""
+from feast_bc.publishing.measurement import Stages, chains_of, load_link, read_natives, silent
+from feast_bc.publishing.quality_gate import QualityGate
 
 
 def publish_version(
@@ -41,7 +29,9 @@ def publish_version(
     feature: str = "embedding",
     metrics: Mapping[str, Any] | None = None,
     config: RepoConfig | None = None,
-    stages: Stages | None = None,
+    gate: QualityGate | None = None,
+    force: bool = False,
+    stages: Stages = silent,
 ) -> CatalogChange:
     """Check every native vector of version k, measure B_k, and publish.
 
@@ -57,25 +47,35 @@ def publish_version(
         feature: the vector column.
         metrics: more JSON values to keep.
         config: the feature repo's configuration, for sources that are not parquet files.
+        gate: the thresholds; `QualityGate()` by default.
+        force: publish also what the gate refuses; kept in the event.
         stages: tells progress.
 
     Raises:
+        QualityGateError: the gate does not pass.
         InvalidVectorsError, DimensionError: as `read_native_vectors`.
         ArtifactError: as `load_artifact`.
         VersionConflictError, ChainGapError, DirectionError, CatalogError: as
             `EmbeddingCatalog.publish`. In every case nothing was published.
     """
-    known = _known(catalog, embedding)
-    older = known[:version]
-    transform, holdout, kept = _load(embedding, version, artifact)
-    chains = _chains(embedding, transform, older)
+    known = catalog.shelf(embedding, empty=True)
+    older = known.versions[:version]
+    transform, holdout, kept = None, None, dict(metrics or {})
+    if artifact is not None:
+        transform, holdout, training = load_link(embedding, version, artifact)
+        kept = {"training": training, **kept} if training else kept
+    elif version:
+        raise ChainGapError(
+            f"{embedding} version {version} needs its backward transformation {version} -> "
+            f"{version - 1}. Name its artifact (--transform DIR)."
+        )
+    chains = [] if transform is None else chains_of(embedding, transform, older)
     keys = join_keys or (older[0].manifest.join_keys if older else None)
     if not keys:
         raise CatalogError(
             f"{embedding} version {version} has no older version to take the join keys from. Name "
             "them (--join-key user_id)."
         )
-    stages = stages or (lambda _: lambda _rows, _total: None)
     native = read_native_vectors(
         source,
         join_keys=keys,
@@ -84,10 +84,19 @@ def publish_version(
         config=config,
         progress=stages(f"checking the vectors of version {version}"),
     )
-    kept.update(metrics or {})
+    verdict, forced = None, False
     if chains:
-        report = _measure(native, chains, older, holdout, config, stages)
+        report = alignment_report(
+            native,
+            chains,
+            read_natives(older, config, stages),
+            holdout=holdout,
+            progress=stages("measuring the alignment"),
+        )
         kept["alignment"] = report.to_json()
+        if version == len(known.versions):  # what stands there already is not judged anew
+            verdict = (gate or QualityGate()).measure(report, retired=known.state.retired)
+            forced = verdict.forced(f"{embedding} version {version} is not published", force)
     return catalog.publish(
         embedding,
         version,
@@ -98,81 +107,7 @@ def publish_version(
         feature=feature,
         holdout=holdout,
         metrics=kept,
+        forced=forced,
+        gate=None if verdict is None else verdict.to_json(),
         known=known,
-    )
-
-
-def _known(catalog: EmbeddingCatalog, embedding: str) -> list[PublishedVersion]:
-    """All versions that there are."""
-    try:
-        return catalog.published(embedding)
-    except UnknownVersionError:
-        return []
-
-
-def _load(
-    embedding: str, version: int, artifact: str | Path | None
-) -> tuple[BackwardTransform | None, Holdout | None, dict[str, Any]]:
-    if artifact is None:
-        if version:
-            raise ChainGapError(
-                f"{embedding} version {version} needs its backward transformation {version} -> "
-                f"{version - 1}. Name its artifact (--transform DIR)."
-            )
-        return None, None, {}
-    transform, manifest = load_artifact(artifact)
-    if (transform.from_version, transform.to_version) != (version, version - 1):
-        expected = f"a transformation {version} -> {version - 1}" if version else "none"
-        raise DirectionError(
-            f"{artifact}: {embedding} version {version} takes {expected}, found {transform!r}."
-        )
-    holdout = None if manifest.holdout is None else manifest.holdout.as_holdout()
-    return transform, holdout, {"training": manifest.metrics} if manifest.metrics else {}
-
-
-def _chains(
-    embedding: str,
-    transform: BackwardTransform | None,
-    older: Sequence[PublishedVersion],
-) -> list[BackwardTransform]:
-    """k -> k-1, ..., k -> 0; fails early where the new link does not fit the older ones."""
-    if transform is None:
-        return []
-    k = transform.from_version
-    if len(older) < k:
-        raise ChainGapError(
-            f"{embedding} version {k}: version {len(older)} must be published first; published: "
-            f"{', '.join(str(v.version) for v in older) or 'none'}."
-        )
-    chains = [transform]
-    for published in reversed(older):
-        if published.transform is not None:
-            chains.append(compose([chains[-1], published.transform.load()]))
-    return chains
-
-
-def _measure(
-    native: NativeVectors,
-    chains: Sequence[BackwardTransform],
-    older: Sequence[PublishedVersion],
-    holdout: Holdout | None,
-    config: RepoConfig | None,
-    stages: Stages,
-) -> AlignmentReport:
-    read: dict[int, NativeVectors | FeastBCError] = {}
-    for published in older:
-        manifest = published.manifest
-        try:
-            read[published.version] = read_native_vectors(
-                manifest.source,
-                join_keys=manifest.join_keys,
-                dim=manifest.dim,
-                feature=manifest.feature,
-                config=config,
-                progress=stages(f"reading version {published.version}"),
-            )
-        except FeastBCError as error:
-            read[published.version] = error
-    return alignment_report(
-        native, chains, read, holdout=holdout, progress=stages("measuring the alignment")
     )

@@ -1,4 +1,4 @@
-"""The gate before `activate`: how well a version must reproduce the older ones."""
+"""The gate before `publish`, `relink` and `activate`: how well a version reproduces older ones."""
 
 from __future__ import annotations
 
@@ -9,14 +9,68 @@ from typing import Any
 
 from feast_bc.catalog.change import CatalogChange
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
-from feast_bc.catalog.event_log import State
-from feast_bc.catalog.published_version import PublishedVersion, pick
+from feast_bc.catalog.published_version import pick
+from feast_bc.catalog.state import State
 from feast_bc.errors import QualityGateError
-from feast_bc.publishing.alignment import stored_report
+from feast_bc.publishing.alignment import (
+    NOTHING_SHARED,
+    AlignmentReport,
+    VersionAlignment,
+    stored_report,
+)
 
 MAX_CENTRED_ERROR = 0.5
 """Three quarters of the variance explained. Held-out entities of the demo's data: maps trained with
 their model have .09 to .25, maps fitted afterwards .29 to .41, no map (NoBC) 1.9 to 2.9."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of a version.
+
+    Attributes:
+        gate: the thresholds.
+        measured: JSON per older version that counts.
+        reasons: why it does not pass; empty if it does.
+        advice: what to do about them.
+    """
+
+    gate: QualityGate
+    measured: tuple[dict[str, Any], ...]
+    reasons: tuple[str, ...]
+    advice: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.reasons
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, as the catalog's events keep it."""
+        return {
+            "max_centred_error": self.gate.max_centred_error,
+            "min_cosine": self.gate.min_cosine,
+            "measured": list(self.measured),
+            "reasons": list(self.reasons),
+            "passed": self.passed,
+        }
+
+    def forced(self, refusal: str, force: bool) -> bool:
+        """Whether the gate is overridden.
+
+        Args:
+            refusal: what follows where it is not, for the error message.
+            force: whether to override it.
+
+        Raises:
+            QualityGateError: it does not pass, and is not to be overridden.
+        """
+        if not self.passed and not force:
+            raise QualityGateError(
+                f"{refusal}: the quality gate does not pass: {'; '.join(self.reasons)}. "
+                f"{' '.join(self.advice)} Or override with --force, which is recorded; consumers "
+                "of the older versions would notice."
+            )
+        return not self.passed
 
 
 @dataclass(frozen=True)
@@ -35,50 +89,85 @@ class QualityGate:
     max_centred_error: float = MAX_CENTRED_ERROR
     min_cosine: float | None = None
 
-    def measure(self, candidate: PublishedVersion, retired: Iterable[int] = ()) -> dict[str, Any]:
-        """Hold the alignment in a version's manifest against the thresholds.
+    def measure(self, report: AlignmentReport | None, retired: Iterable[int] = ()) -> Verdict:
+        """Hold a version's alignment against the thresholds.
 
         Args:
-            candidate: the version to be activated.
+            report: the alignment; None where it was not measured.
             retired: older versions that do not count.
-
-        Returns:
-            JSON with the thresholds, what was measured per older version, the reasons why the
-            gate does not pass, and whether it passes. It is kept in the activation event.
         """
-        report = stored_report(candidate.manifest)
-        measured, reasons = [], []
         if report is None:
-            reasons.append(
-                "its manifest has no alignment report; publish it with `feast-bc publish`"
+            return Verdict(
+                self,
+                (),
+                ("its manifest has no alignment report",),
+                ("Publish versions with `feast-bc publish`, which measures them.",),
             )
-        for entry in report.older if report else ():
-            if entry.version in retired:
-                continue
-            on, alignment = entry.decisive
-            chain = f"{candidate.version} -> {entry.version}"
-            if alignment.centred_error is None or alignment.cosine is None:
-                reasons.append(f"the alignment of {chain} is {entry.note or 'unknown'}")
-            else:
-                where = f"{chain} on {alignment.entities} {on.replace('_', '-')} entities"
-                if alignment.centred_error > self.max_centred_error:
-                    reasons.append(
-                        f"centred error {alignment.centred_error:.4f} of {where}, expected at "
-                        f"most {self.max_centred_error:g} (the mean vector alone has 1)"
-                    )
-                if self.min_cosine is not None and alignment.cosine < self.min_cosine:
-                    reasons.append(
-                        f"cosine {alignment.cosine:.4f} of {where}, expected at least "
-                        f"{self.min_cosine:g}"
-                    )
-            measured.append({"version": entry.version, "on": on, **asdict(alignment)})
-        return {
-            "max_centred_error": self.max_centred_error,
-            "min_cosine": self.min_cosine,
-            "measured": measured,
-            "reasons": reasons,
-            "passed": not reasons,
-        }
+        measured: list[dict[str, Any]] = []
+        reasons: list[str] = []
+        advice: dict[str, None] = {}
+        newer_passed = True
+        for entry in report.older:
+            wrong = self._reasons(report.version, entry)
+            if entry.version not in retired:
+                on, alignment = entry.decisive
+                measured.append({"version": entry.version, "on": on, **asdict(alignment)})
+                reasons += wrong
+                if wrong:
+                    advice[_advice(report.version, entry, newer_passed)] = None
+            newer_passed = newer_passed and not wrong
+        return Verdict(self, tuple(measured), tuple(reasons), tuple(advice))
+
+    def _reasons(self, version: int, entry: VersionAlignment) -> list[str]:
+        """Why an alignment does not pass."""
+        on, alignment = entry.decisive
+        chain = f"{version} -> {entry.version}"
+        if alignment.centred_error is None or alignment.cosine is None:
+            return [f"the alignment of {chain} is {entry.note or 'unknown'}"]
+        reasons = []
+        where = f"{chain} on {alignment.entities} {on.replace('_', '-')} entities"
+        if alignment.centred_error > self.max_centred_error:
+            reasons.append(
+                f"centred error {alignment.centred_error:.4f} of {where}, expected at most "
+                f"{self.max_centred_error:g} (the mean vector alone has 1)"
+            )
+        if self.min_cosine is not None and alignment.cosine < self.min_cosine:
+            reasons.append(
+                f"cosine {alignment.cosine:.4f} of {where}, expected at least {self.min_cosine:g}"
+            )
+        return reasons
+
+
+def _advice(version: int, entry: VersionAlignment, newer_passed: bool) -> str:
+    """What to do about an alignment that does not pass.
+
+    Args:
+        version: k.
+        entry: the alignment of k -> j.
+        newer_passed: whether those of k -> k-1, ..., k -> j+1 pass.
+    """
+    j = entry.version
+    if entry.note == NOTHING_SHARED:
+        return (
+            f"Run the model of version {j} once more on entities that version {version} has, and "
+            "add the rows to its source: entities that both have are what can be compared."
+        )
+    if entry.decisive[1].centred_error is None:
+        return (
+            f"Make the vectors of version {j} readable, and different for different entities; or "
+            f"retire version {j} if nobody reads its view."
+        )
+    if j == version - 1:
+        return (
+            f"Does the artifact belong to these vectors, and lead from {version} to {j}? If it "
+            "does, train a better transformation."
+        )
+    if newer_passed:
+        return (
+            f"The fault seems to be in an older link: correct the transformation {j + 1} -> {j} "
+            f"with `feast-bc relink`."
+        )
+    return f"What is wrong with the chain to version {j + 1} goes on to version {j}."
 
 
 def activate_version(
@@ -107,15 +196,12 @@ def activate_version(
     """
     published = catalog.published(embedding)
     candidate = pick(published, version)
-    if State({version: candidate.activations}).is_activated(version, active_from):
+    so_far = State(activations={version: candidate.activations})
+    if so_far.is_activated(version, active_from):
         return CatalogChange(candidate, changed=False)
     retired = {older.version for older in published if older.retired}
-    verdict = (gate or QualityGate()).measure(candidate, retired)
-    forced = force and not verdict["passed"]
-    if version and not verdict["passed"] and not force:
-        raise QualityGateError(
-            f"{embedding} version {version} does not pass the quality gate: "
-            f"{'; '.join(verdict['reasons'])}. Train a better transformation, or override with "
-            "--force; consumers of the older versions would notice."
-        )
-    return catalog.activate(embedding, version, active_from, forced=forced, gate=verdict)
+    if version == 0:
+        return catalog.activate(embedding, version, active_from)  # refused there
+    verdict = (gate or QualityGate()).measure(stored_report(candidate), retired)
+    forced = verdict.forced(f"{embedding} version {version} is not activated", force)
+    return catalog.activate(embedding, version, active_from, forced=forced, gate=verdict.to_json())

@@ -7,7 +7,6 @@ it has to be one that a catalog gives, below a folder that may be a catalog.
 from __future__ import annotations
 
 import os
-import re
 import stat
 
 import fsspec
@@ -55,7 +54,7 @@ def check_location(uri: str, *, version: int, sha256: str) -> None:
     expected = f"<catalog>/<embedding>/v{version}/{tensor_file(sha256)}"
     if (
         name != tensor_file(sha256)
-        or not re.fullmatch(rf"v{version}(\.r[1-9][0-9]*)?", folder)
+        or folder != f"v{version}"
         or ".." in uri.split("/")
         or "::" in uri
         or "\0" in uri

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
@@ -62,6 +63,7 @@ class MemberEntry(Part):
     activations: tuple[ActivationEntry, ...]
     retired: bool
     manifest_sha256: str
+    replaced_transform: str = ""
 
     @classmethod
     def of(cls, member: EmbeddingVersion) -> MemberEntry:
@@ -77,6 +79,7 @@ class MemberEntry(Part):
             ),
             retired=member.retired,
             manifest_sha256=member.manifest_sha256,
+            replaced_transform=member.replaced_transform,
         )
 
     def as_version(self, *, of: str) -> EmbeddingVersion:
@@ -89,6 +92,7 @@ class MemberEntry(Part):
             activations=tuple(Activation(a.active_from, a.active_until) for a in self.activations),
             retired=self.retired,
             manifest_sha256=self.manifest_sha256,
+            replaced_transform=self.replaced_transform,
         )
 
 
@@ -103,30 +107,22 @@ class RegistryPlan(StoredFormat):
             values at hand. Schema 1 has no such field: it is 1.
         members: versions j, j+1, ..., K.
         older: versions 0, 1, ..., j-1.
+        history: the lineage of the catalog that the versions come from, see
+            `feast_bc.catalog.shelf`; None where they come from none.
     """
 
     NOUN = "the plan of a version view"
     REMEDY = "Run `feast apply` again."
     SCHEMA = 2
+    SINCE: ClassVar = {"rollback_versions": 2, "history": 2}
 
     embedding: str
     ttl_seconds: float | None = Field(ge=0, lt=1e13)  # what a timedelta holds
     serving: Serving
-    rollback_versions: int = Field(ge=0, lt=2**31)
     members: tuple[MemberEntry, ...] = Field(min_length=1)
     older: tuple[MemberEntry, ...]
-
-    @classmethod
-    def upgraded(cls, found: JsonObject) -> JsonObject:
-        if found.get("schema_version") != 1 or "rollback_versions" in found:
-            return found
-        return {**found, "schema_version": cls.SCHEMA, "rollback_versions": ROLLBACK_VERSIONS}
-
-    @model_validator(mode="after")
-    def _is_of_this_schema(self) -> Self:
-        if self.schema_version != self.SCHEMA:
-            raise ValueError(f"schema version {self.schema_version} has no rollback_versions")
-        return self
+    rollback_versions: int = Field(default=ROLLBACK_VERSIONS, ge=0, lt=2**31)
+    history: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
     def _versions_form_a_chain(self) -> Self:
@@ -145,6 +141,7 @@ class RegistryPlan(StoredFormat):
         rollback_versions: int,
         members: Sequence[EmbeddingVersion],
         older: Sequence[EmbeddingVersion],
+        history: Sequence[str] | None,
     ) -> RegistryPlan:
         """The plan of a view, from the versions themselves."""
         return cls(
@@ -155,6 +152,7 @@ class RegistryPlan(StoredFormat):
             rollback_versions=rollback_versions,
             members=tuple(map(MemberEntry.of, members)),
             older=tuple(map(MemberEntry.of, older)),
+            history=None if history is None else tuple(history),
         )
 
     @property

@@ -54,6 +54,8 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         serving: what stands in the online store, see `feast_bc.views.serving`.
         rollback_versions: after how many rollbacks a view that is served on read still has its
             values at hand.
+        history: the lineage of the catalog that the versions come from, see
+            `feast_bc.catalog.shelf`; None where they come from none.
         timestamp_field: the name that rows pulled from this source use for their event timestamp.
     """
 
@@ -67,6 +69,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         ttl: timedelta | None = None,
         serving: Serving = MATERIALIZED,
         rollback_versions: int = ROLLBACK_VERSIONS,
+        history: Sequence[str] | None = None,
         timestamp_field: str = "event_timestamp",
         description: str = "",
         tags: dict[str, str] | None = None,
@@ -85,6 +88,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         self.ttl = ttl or None
         self.serving = check_serving(serving)
         self.rollback_versions = check_rollback_versions(rollback_versions)
+        self.history = None if history is None else tuple(history)
         self._chains: dict[int, BackwardTransform] = {}
 
     @property
@@ -134,13 +138,17 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
     def plan(self) -> Plan:
         """What the rule knows of the view."""
         micros = None if self.ttl is None else self.ttl // timedelta(microseconds=1)
-        members = (Member(m.version, m.digest, m.activations) for m in self.members)
+        own, *newer = self.members
+        # A transformation leads on from its version: the version's own view does without it.
+        members = [Member(own.version, own.native_digest, own.activations)]
+        members += (Member(m.version, m.digest, m.activations) for m in newer)
         return Plan(tuple(members), micros)
 
     @cached_property
     def digests(self) -> Digests:
         """Per version of the family the number that `feast_bc.rule.State` knows it by."""
-        return np.array([int(m.digest[:8], 16) for m in (*self.older, *self.members)], np.uint32)
+        versions = (*self.older, *self.members)
+        return np.array([int(m.native_digest[:8], 16) for m in versions], np.uint32)
 
     def of_version(self, version: int) -> BackwardCompatibleSource:
         """The source of another version's view of the same versioned embedding."""
@@ -153,6 +161,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             ttl=self.ttl,
             serving=self.serving,
             rollback_versions=self.rollback_versions,
+            history=self.history,
             timestamp_field=self.timestamp_field,
         )
 
@@ -193,6 +202,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             rollback_versions=self.rollback_versions,
             members=self.members,
             older=self.older,
+            history=self.history,
         )
 
     def _to_proto_impl(self) -> DataSourceProto:
@@ -220,6 +230,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             ttl=plan.ttl,
             serving=plan.serving,
             rollback_versions=plan.rollback_versions,
+            history=plan.history,
             timestamp_field=data_source.timestamp_field,
             description=data_source.description,
             tags=dict(data_source.tags),

@@ -43,6 +43,8 @@ class VersionedEmbedding:
             costs about one native vector per entity. With 0, let all readers take up a new
             registry before the first run after an activation: it deletes what older versions had.
             It means nothing to views that are served materialized.
+        history: the versions' `Shelf.lineage`, by which `feast apply` knows definitions that are
+            older than the registry; None where they come from no catalog.
         push: whether each view also gets a Feast push source `<view>_push`, so that
             `store.push("user_embedding_v1_push", rows)` writes native vectors of version 1.
         tags, owner, description: as on `feast.FeatureView`.
@@ -66,6 +68,7 @@ class VersionedEmbedding:
         online: bool = True,
         serving: Serving = MATERIALIZED,
         rollback_versions: int = ROLLBACK_VERSIONS,
+        history: Sequence[str] | None = None,
         push: bool = False,
         tags: dict[str, str] | None = None,
         owner: str = "",
@@ -91,6 +94,7 @@ class VersionedEmbedding:
         self.online = online
         self.serving = serving
         self.rollback_versions = check_rollback_versions(rollback_versions)
+        self.history = history
         self.push = push
         self.tags = tags or {}
         self.owner = owner
@@ -114,7 +118,9 @@ class VersionedEmbedding:
             UnknownVersionError: the catalog has no such embedding.
             CatalogError: the catalog cannot be read.
         """
-        return cls(name, versions=catalog.versions(name), entities=entities, **options)
+        shelf = catalog.shelf(name)
+        versions = [published.as_embedding_version() for published in shelf.versions]
+        return cls(name, versions=versions, history=shelf.lineage, entities=entities, **options)
 
     def view(self, version: int) -> FeatureView:
         """The feature view of one version.
@@ -171,6 +177,7 @@ class VersionedEmbedding:
             ttl=self.ttl,
             serving=self.serving,
             rollback_versions=self.rollback_versions,
+            history=self.history,
             tags=tags,
             owner=self.owner,
         )

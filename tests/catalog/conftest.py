@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
-from tests.support.catalogs import publish
+from tests.support.catalogs import as_older_releases_wrote_it, publish
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -22,3 +22,10 @@ def local(tmp_path: Path) -> EmbeddingCatalog:
     for version in range(3):
         publish(catalog, version)
     return catalog
+
+
+@pytest.fixture
+def old(local: EmbeddingCatalog) -> EmbeddingCatalog:
+    """The same, as an older release wrote it."""
+    as_older_releases_wrote_it(local)
+    return local

@@ -127,9 +127,9 @@ def test_activation_rollback_and_retirement(catalog: EmbeddingCatalog) -> None:
     assert one.activations == (Activation(T0, T0),)
     assert [a.active_until for a in two.activations] == [later, None]
     history = catalog.version("user_embedding", 2).events
-    assert [e.event for e in history] == ["activate", "rollback", "activate"]
-    assert (history[0].forced, history[0].gate) == (True, gate)
-    assert [e.event for e in catalog.version("user_embedding", 0).events] == ["retire"]
+    assert [e.event for e in history] == ["publish", "activate", "rollback", "activate"]
+    assert (history[1].forced, history[1].gate) == (True, gate)
+    assert [e.event for e in catalog.version("user_embedding", 0).events] == ["publish", "retire"]
     assert all(check.ok for check in catalog.verify())
 
 

@@ -6,15 +6,19 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from importlib.util import find_spec
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import ClassVar
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.errors import CatalogError
@@ -41,6 +45,60 @@ def test_a_root_that_is_a_file(tmp_path: Path) -> None:
         catalog.embeddings()
     with pytest.raises(CatalogError, match="Cannot"):
         publish(catalog, 0)
+
+
+class OverwritingFileSystem(MemoryFileSystem):  # type: ignore[misc]
+    """As hdfs and sftp: it creates a file that is there already."""
+
+    protocol = "overwriting"
+    store: ClassVar[dict[str, object]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: object) -> None:
+        super().pipe_file(path, value, mode="overwrite", **kwargs)
+
+
+def test_a_filesystem_that_creates_a_file_twice_is_refused() -> None:
+    fsspec.register_implementation("overwriting", OverwritingFileSystem, clobber=True)
+    catalog = EmbeddingCatalog("overwriting://bucket")
+    message = r"OverwritingFileSystem created overwriting://bucket/\S+ twice.*Use a local disk, S3"
+    for _ in range(2):
+        with pytest.raises(CatalogError, match=message):
+            publish(catalog, 0)
+    assert catalog.embeddings() == []
+
+
+def test_the_probe_is_no_part_of_the_catalog() -> None:
+    catalog = EmbeddingCatalog(f"memory://{uuid.uuid4().hex}")
+    publish(catalog, 0)
+    assert any(path.endswith("/.feast-bc-exclusive") for path in files_of(catalog))
+    assert catalog.embeddings() == ["user_embedding"]
+    assert problems(catalog) == {}
+
+
+@pytest.mark.parametrize("root", ["simplecache::s3://bucket/x", "dir::file:///tmp/x"])
+def test_a_chain_of_filesystems_is_refused(root: str) -> None:
+    with pytest.raises(CatalogError, match=f"Name the last one alone: {root.partition('::')[2]}"):
+        EmbeddingCatalog(root)
+
+
+def test_folders_last_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names in a folder may be lost in a power failure until the folder is synced."""
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noting(file: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{file}"))
+        fsync(file)
+
+    monkeypatch.setattr("feast_bc.catalog.files.os.fsync", noting)
+    catalog = EmbeddingCatalog(tmp_path / "a" / "catalog")
+    publish(catalog, 0)
+    root = tmp_path / "a" / "catalog"
+    embedding = root / "user_embedding"
+    folders = [tmp_path, tmp_path / "a", root, embedding, embedding / "v0", embedding / "events"]
+    assert {str(folder) for folder in folders} <= set(synced)
+    assert synced[-1] == str(embedding / "events")
 
 
 def test_a_filesystem_that_fails(local: EmbeddingCatalog, monkeypatch: pytest.MonkeyPatch) -> None:

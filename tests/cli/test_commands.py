@@ -90,7 +90,7 @@ def test_everything_as_json(team: Team) -> None:
     team.publish(1)
     activated, code = team.json("activate", "users", "1", "--from", START)
     assert (code, activated["activated"]["activations"][0]["active_from"]) == (0, START)
-    assert activated["activated"]["events"][0]["gate"]["passed"] is True
+    assert activated["activated"]["events"][-1]["gate"]["passed"] is True
     rolled_back, code = team.json("rollback", "users", "--at", START)
     assert (code, rolled_back["rolled_back"]["version"]) == (0, 1)
     retired, code = team.json("retire", "users", "0")
@@ -116,7 +116,8 @@ def test_the_gate_refuses_and_force_is_recorded(team: Team) -> None:
     forced = team.run("activate", "users", "2", *options)
     assert forced.exit_code == 0
     assert "FORCED" in forced.stdout
-    (event,) = team.catalog.version("users", 2).events
+    published, event = team.catalog.version("users", 2).events
+    assert (published.forced, there(published.gate)["passed"]) == (False, True)
     assert event.forced
     gate = there(event.gate)
     assert gate["passed"] is False
@@ -134,6 +135,9 @@ COMMANDS = [
     ("rollback", "users", "--at", "2026-02-03T00:00:00Z"),
     ("rollback", "users", "--version", "1"),
     ("retire", "users", "0"),
+    ("unretire", "users", "0"),
+    ("relink", "users", "1", "--transform", "corrected"),
+    ("withdraw", "users", "2"),
 ]
 
 
@@ -144,6 +148,10 @@ def prepared(team: Team, command: tuple[str, ...]) -> None:
     elif command[2] == "2":
         team.publish(0)
         team.publish(1)
+    if command[0] == "unretire":
+        team.run("retire", "users", "0")
+    if command[0] == "relink":
+        team.save_corrected()
     if command[0] == "rollback":
         for version in ("1", "2"):
             team.run("activate", "users", version, "--from", START)
@@ -208,14 +216,23 @@ def test_a_rollback_names_what_else_can_be_rolled_back(team: Team) -> None:
 def test_force_is_not_recorded_where_the_gate_passes(team: Team) -> None:
     team.publish_all()
     team.run("activate", "users", "2", "--force")
-    assert not team.catalog.version("users", 2).events[0].forced
+    assert not team.catalog.version("users", 2).events[-1].forced
 
 
 def test_the_default_gate_refuses_an_untrained_transformation(team: Team) -> None:
     team.publish(0)
     rng = np.random.default_rng(7)
     team.write(1, rng.normal(size=(200, 4)).astype(np.float32))
-    team.publish(1)
+    refused = team.publish(1)
+    assert refused.exit_code == 3
+    assert "expected at most 0.5" in refused.stderr
+    assert "Does the artifact belong to these vectors" in refused.stderr
+    assert len(team.catalog.versions("users")) == 1
+    forced = team.publish(1, "--force")
+    assert forced.exit_code == 0
+    assert "Warning: centred error" in forced.stdout
+    assert team.catalog.version("users", 1).events[0].forced
+    assert team.publish(1).exit_code == 0  # what stands there is not judged anew
     refused = team.run("activate", "users", "1")
     assert refused.exit_code == 3
     assert "expected at most 0.5" in refused.stderr
@@ -234,8 +251,12 @@ def test_what_was_not_measured_does_not_pass(team: Team) -> None:
 def test_old_vectors_that_were_deleted(team: Team) -> None:
     team.publish(0)
     (team.folder / "v0.parquet").unlink()
-    published = team.publish(1)
-    assert published.exit_code == 0
+    refused = team.publish(1)
+    assert refused.exit_code == 3
+    assert "1 -> 0 is unknown: source 'users_v0_vectors' cannot be read" in refused.stderr
+    assert "Make the vectors of version 0 readable" in refused.stderr
+    assert "or retire version 0 if nobody reads its view" in refused.stderr
+    published = team.publish(1, "--force")
     assert "1 -> 0: unknown: source 'users_v0_vectors' cannot be read" in published.stdout
     refused = team.run("activate", "users", "1")
     assert refused.exit_code == 3
@@ -285,3 +306,9 @@ def test_verify_fails_on_damage(team: Team) -> None:
     assert "sha256 mismatch" in result.stdout
     report, code = team.json("verify")
     assert (code, report["ok"]) == (1, False)
+
+
+def test_verify_of_a_catalog_that_is_not_there(team: Team) -> None:
+    lost = team.run("verify")
+    assert lost.exit_code == 1
+    assert "has no embedding to check" in lost.stderr

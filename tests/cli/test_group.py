@@ -85,7 +85,19 @@ def test_which_catalog(team: Team, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "publish", "activate", "rollback", "retire", "versions", "verify"]
+    "command",
+    [
+        "",
+        "publish",
+        "activate",
+        "rollback",
+        "relink",
+        "withdraw",
+        "retire",
+        "unretire",
+        "versions",
+        "verify",
+    ],
 )
 def test_help_teaches(team: Team, command: str) -> None:
     result = team.run(*command.split(), "--help")

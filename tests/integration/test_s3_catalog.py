@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, local
 
 import fsspec
 import numpy as np
@@ -23,6 +23,7 @@ from feast_bc.transforms.artifact import save_artifact
 from tests.support.catalogs import problems, publish
 from tests.support.families import EXAMPLE
 from tests.support.links import affine
+from tests.support.races import race
 from tests.support.s3_server import CREDENTIALS, s3_server
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +32,7 @@ from feast_bc.cli.commands import main
 
 for command in (
     "publish user_embedding 0 --vectors v0.parquet --join-key user_id",
-    "publish user_embedding 1 --vectors v1.parquet --transform b1",
+    "publish user_embedding 1 --vectors v1.parquet --transform b1 --force",
     "activate user_embedding 1 --from 2026-01-01T05:00:00Z --force",
     "verify",
 ):
@@ -108,10 +109,12 @@ def test_of_two_racing_publishers_one_wins(monkeypatch: pytest.MonkeyPatch) -> N
     root = "s3://embeddings/race"
     publish(EmbeddingCatalog(root), 0)
     both_are_about_to_commit = Barrier(2, timeout=60)
-    create = CatalogFiles.create
+    create, waiting = CatalogFiles.create, local()
 
     def create_together(files: CatalogFiles, path: str, data: bytes) -> None:
-        both_are_about_to_commit.wait()
+        if not hasattr(waiting, "done"):  # the loser tries again
+            waiting.done = True
+            both_are_about_to_commit.wait()
         create(files, path, data)
 
     def outcome(seed: int) -> str:
@@ -131,6 +134,24 @@ def test_of_two_racing_publishers_one_wins(monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(stored, AffineTransform)
     np.testing.assert_array_equal(stored.weight, winner.weight)
     assert problems(catalog) == {}
+
+
+@pytest.mark.usefixtures("here")
+def test_a_file_that_was_created_since_its_folder_was_listed() -> None:
+    mine, theirs = CatalogFiles("s3://embeddings/listed"), CatalogFiles("s3://embeddings/listed")
+    mine.put("a/1", b"1")
+    assert mine.list("a") == ["1"]
+    fsspec.filesystem("s3", skip_instance_cache=True).pipe_file("embeddings/listed/a/2", b"2")
+    with pytest.raises(FileExistsError):
+        theirs.create("a/2", b"3")
+    assert mine.read("a/2") == b"2"
+
+
+def test_eight_processes(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**CREDENTIALS, "FSSPEC_S3_ENDPOINT_URL": endpoint}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": endpoint})
+    race("s3://embeddings/eight", processes=8, versions=3)
 
 
 @pytest.mark.usefixtures("here")

@@ -54,7 +54,13 @@ def release(catalog: EmbeddingCatalog, folder: Path, version: int) -> None:
         save_artifact(affine(version, 4, 4, seed=version), artifact)
     source = parquet_source(str(path), f"v{version}", "event_timestamp")
     publish_version(
-        catalog, "users", version, source=source, artifact=artifact, join_keys=["user_id"]
+        catalog,
+        "users",
+        version,
+        source=source,
+        artifact=artifact,
+        join_keys=["user_id"],
+        force=True,
     )
 
 
@@ -69,8 +75,8 @@ def test_publish_reads_every_file_once(tmp_path: Path, counted: Counts, version:
         counts.clear()
     release(catalog, tmp_path, version)
     kinds = Counter(path.rpartition(".")[2] for path in counted["read"])
-    # Manifests and events; the transformations B_1, ..., B_{k-1}.
-    assert kinds == {"json": version + version - 1, "safetensors": version - 1}
+    # Manifests, publications and activations; the transformations B_1, ..., B_{k-1}.
+    assert kinds == {"json": 3 * version - 1, "safetensors": version - 1}
     assert set(counted["read"].values()) == {1}
     assert counted["list"].total() <= 2  # versions and events
 

@@ -1,5 +1,7 @@
 """A small embedding to publish."""
 
+import json
+import shutil
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from feast import FileSource
 
 from feast_bc.catalog.change import CatalogChange
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.catalog.event import Event
 from tests.support.links import affine, mlp
 
 T0 = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -43,7 +46,22 @@ def tensor_file(catalog: EmbeddingCatalog, version: int) -> Path:
 
 
 def manifest_file(catalog: EmbeddingCatalog, version: int) -> Path:
-    return Path(catalog.root, "user_embedding", f"v{version}", "manifest.json")
+    return next(Path(catalog.root, "user_embedding", f"v{version}").glob("manifest*.json"))
+
+
+def as_older_releases_wrote_it(catalog: EmbeddingCatalog) -> None:
+    """Turn a local catalog into one of schema 1: no event tells of a publication."""
+    folder = Path(catalog.root, "user_embedding")
+    for path in folder.glob("v*/manifest-*.json"):
+        path.rename(path.with_name("manifest.json"))
+    events = [json.loads(path.read_text()) for path in sorted(folder.glob("events/*.json"))]
+    shutil.rmtree(folder / "events")
+    kept = [event for event in events if event["event"] != "publish"]
+    for number, event in enumerate(kept, start=1):
+        old = {name: event[name] for name in event if name not in Event.SINCE}
+        path = folder / "events" / f"{number:06d}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({**old, "schema_version": 1}))
 
 
 def problems(catalog: EmbeddingCatalog) -> dict[str, str]:

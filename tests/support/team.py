@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.cli.commands import main
+from feast_bc.transforms import AffineTransform
 from feast_bc.transforms.artifact import save_artifact
 from feast_bc.transforms.holdout import Holdout
 from tests.support.links import affine
@@ -60,6 +61,12 @@ class Team:
         else:
             options += ["--join-key", "user_id"]
         return self.run("publish", "users", str(version), *options, *arguments)
+
+    def save_corrected(self) -> None:
+        """An artifact `corrected` of B_1 that is as good as `b1`, and another one."""
+        weight, bias = LINKS[1].weight, LINKS[1].bias + np.float32(1e-4)
+        link = AffineTransform(weight, bias, from_version=1, to_version=0)
+        save_artifact(link, self.folder / "corrected", holdout=Holdout(0.2))
 
     def publish_all(self) -> None:
         for version in range(3):

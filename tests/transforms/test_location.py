@@ -31,7 +31,6 @@ def link(tmp_path: Path) -> TransformRef:
         f"/catalog/users/v1/{NAME}",
         f"s3://bucket/users/v1/{NAME}",
         f"memory://users/v1/{NAME}",
-        f"/catalog/users/v1.r2/{NAME}",
         f"relative/v1/{NAME}",
     ],
 )

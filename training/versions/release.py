@@ -90,6 +90,8 @@ def publish_versions(
                 source=parquet_source(str(vectors), f"{family}_v{k}_vectors", "event_timestamp"),
                 artifact=artifact,
                 join_keys=[key],
+                gate=gate,
+                force=gate is None,
             )
             say(f"{family} version {k} published, {change.published.manifest.dim} dimensions")
             if k and gate is not None:

@@ -1,0 +1,119 @@
+"""Correcting a published version's transformation: measure the new one, put it in its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from feast.repo_config import RepoConfig
+
+from feast_bc.catalog.change import CatalogChange
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.catalog.published_version import pick
+from feast_bc.catalog.shelf import Shelf
+from feast_bc.errors import DirectionError
+from feast_bc.native.native_vectors import NativeVectors
+from feast_bc.publishing.alignment import Alignment, AlignmentReport, VersionAlignment
+from feast_bc.publishing.alignment_report import alignment_report
+from feast_bc.publishing.measurement import (
+    Natives,
+    Stages,
+    chains_over,
+    load_link,
+    read_natives,
+    silent,
+)
+from feast_bc.publishing.quality_gate import QualityGate
+from feast_bc.transforms import BackwardTransform
+from feast_bc.transforms.artifact import digest, dumps
+from feast_bc.transforms.holdout import Holdout
+from feast_bc.transforms.hop import check_hop
+
+
+def relink_version(
+    catalog: EmbeddingCatalog,
+    embedding: str,
+    version: int,
+    *,
+    artifact: str | Path,
+    config: RepoConfig | None = None,
+    gate: QualityGate | None = None,
+    force: bool = False,
+    stages: Stages = silent,
+) -> CatalogChange:
+    """Measure a corrected B_k, and let it take the place of the one that counts.
+
+    The chains of the newer versions lead through it: their alignment is measured anew too, and the
+    gate before `activate` looks at that. Whether version k is corrected depends on its own chains.
+
+    Args:
+        catalog, embedding, version: k >= 1.
+        artifact: the folder that `save_artifact` wrote for the corrected B_k.
+        config: the feature repo's configuration, for sources that are not parquet files.
+        gate: the thresholds; `QualityGate()` by default.
+        force: relink also to what the gate refuses; kept in the event.
+        stages: tells progress.
+
+    Raises:
+        QualityGateError: the gate does not pass; nothing was changed.
+        ArtifactError: as `load_artifact`.
+        UnknownVersionError, DirectionError, DimensionError, VersionConflictError: as
+            `EmbeddingCatalog.relink`.
+    """
+    known = catalog.shelf(embedding)
+    published = pick(known.versions, version)
+    transform, holdout, _ = load_link(embedding, version, artifact)
+    if version == 0:
+        raise DirectionError(f"{embedding} version 0 is the oldest: it takes no transformation.")
+    below = known.versions[version - 1].manifest.dim
+    of = f"{embedding} version {version}"
+    check_hop(transform, of=of, version=version, dim=published.manifest.dim, below=below)
+    if published.transform and published.transform.sha256 == digest(dumps(transform)):
+        return CatalogChange(published, changed=False)
+    natives = read_natives(known.versions, config, stages)
+    reports = [
+        _measure(known, newer, transform, holdout, natives, stages)
+        for newer in range(version, len(known.versions))
+    ]
+    verdict = (gate or QualityGate()).measure(reports[0], retired=known.state.retired)
+    forced = verdict.forced(f"{of} keeps its transformation", force)
+    return catalog.relink(
+        embedding,
+        version,
+        transform,
+        forced=forced,
+        gate=verdict.to_json(),
+        alignments=[report.to_json() for report in reports],
+        known=known,
+    )
+
+
+def _measure(
+    known: Shelf,
+    version: int,
+    corrected: BackwardTransform,
+    holdout: Holdout | None,
+    natives: Natives,
+    stages: Stages,
+) -> AlignmentReport:
+    """The alignment of a version whose chain leads through the corrected transformation."""
+    native = natives[version]
+    if not isinstance(native, NativeVectors):
+        unknown = [
+            VersionAlignment(older, 0, Alignment(0), note=f"unknown: {native}")
+            for older in reversed(range(version))
+        ]
+        return AlignmentReport(version, 0, tuple(unknown))
+    links = [
+        corrected if each.version == corrected.from_version else each.transform.load()
+        for each in known.versions[1 : version + 1]
+        if each.transform is not None
+    ]
+    if version != corrected.from_version:
+        holdout = known.versions[version].manifest.holdout
+    return alignment_report(
+        native,
+        chains_over(links[-1], links[:-1]),
+        natives,
+        holdout=holdout,
+        progress=stages(f"measuring the alignment of version {version}"),
+    )

@@ -1,0 +1,211 @@
+"""The runbook, run as it stands: each section on a repo in which that went wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from feast import Entity, FeatureStore, ValueType
+
+from feast_bc import EmbeddingCatalog, VersionedEmbedding
+from feast_bc.cli.repo_source import parquet_source
+from feast_bc.publishing.publish import publish_version
+from feast_bc.transforms import AffineTransform
+from feast_bc.transforms.artifact import save_artifact
+from tests.support.links import affine
+
+RUNBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
+NAME = "user_embedding"
+USERS = [1, 2, 3, 4, 5, 6, 7, 8]
+DIMS = [2, 3, 4]
+RIGHT = {k: affine(k, DIMS[k], DIMS[k - 1], seed=k) for k in (1, 2)}
+YAML = """
+project: shop
+provider: feast_bc.BackwardCompatibleProvider
+registry: data/registry.db
+offline_store: {type: duckdb}
+online_store: {type: sqlite, path: data/online.db}
+entity_key_serialization_version: 3
+"""
+DEFINITIONS = """
+from feast import Entity, ValueType
+from feast_bc import EmbeddingCatalog, VersionedEmbedding
+
+user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
+family = VersionedEmbedding.from_catalog(
+    EmbeddingCatalog("data/catalog"), "user_embedding", entities=[user]
+)
+globals().update(family.feature_views())
+"""
+
+
+class Shop:
+    """A repo whose version 2 was published with a wrong transformation, and is active."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "data").mkdir()
+        (folder / "feature_store.yaml").write_text(YAML)
+        (folder / "definitions.py").write_text(DEFINITIONS)
+        vectors = np.random.default_rng(0).normal(size=(len(USERS), DIMS[2])).astype(np.float32)
+        self.vectors = {2: vectors}
+        for k in (2, 1):
+            self.vectors[k - 1] = RIGHT[k].apply(self.vectors[k])
+            save_artifact(RIGHT[k], folder / "runs" / f"b{k}")
+        wrong = AffineTransform(-RIGHT[2].weight, from_version=2, to_version=1)
+        save_artifact(wrong, folder / "runs" / "wrong")
+        for k, native in self.vectors.items():
+            stamp = pd.Timestamp(f"2026-0{k + 1}-01", tz="UTC")
+            frame = {"user_id": USERS, "event_timestamp": stamp, "embedding": list(native)}
+            pd.DataFrame(frame).to_parquet(folder / f"v{k}.parquet")
+        for k, artifact in enumerate([None, "b1", "wrong"]):
+            publish_version(
+                self.catalog,
+                NAME,
+                k,
+                source=parquet_source(
+                    str(folder / f"v{k}.parquet"), f"{NAME}_v{k}_vectors", "event_timestamp"
+                ),
+                artifact=artifact and folder / "runs" / artifact,
+                join_keys=["user_id"],
+                force=True,
+            )
+
+    @property
+    def catalog(self) -> EmbeddingCatalog:
+        return EmbeddingCatalog(self.folder / "data" / "catalog")
+
+    def release(self) -> None:
+        """Activate version 2, wrong as it is, and write its values."""
+        self.catalog.activate(NAME, 2, datetime(2026, 3, 1, tzinfo=timezone.utc))
+        self.apply()
+        FeatureStore(str(self.folder)).materialize(
+            datetime(2025, 1, 1, tzinfo=timezone.utc), datetime(2026, 3, 10, tzinfo=timezone.utc)
+        )
+
+    def apply(self) -> None:
+        user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
+        family = VersionedEmbedding.from_catalog(self.catalog, NAME, entities=[user])
+        FeatureStore(str(self.folder)).apply([user, *family.feature_views().values()])
+
+    def run(self, commands: str, *, fails: bool = False) -> str:
+        done = subprocess.run(
+            ["bash", "-ec", commands],
+            cwd=self.folder,
+            env={
+                **os.environ,
+                "FEAST_BC_CATALOG": "data/catalog",
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                "PYTHONWARNINGS": "ignore",
+            },
+            capture_output=True,
+            text=True,
+            timeout=540,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def follow(self, section: str, *blocks: int) -> None:
+        """Run the commands of blocks of a section."""
+        found = re.findall(r"^```console\n(.*?)^```", SECTIONS[section], re.MULTILINE | re.DOTALL)
+        for number in blocks:
+            self.run("\n".join(line[2:] for line in found[number].splitlines()))
+
+    def served(self) -> np.ndarray:
+        """The values of view 0."""
+        rows = [{"user_id": user} for user in USERS]
+        store = FeatureStore(str(self.folder))
+        response = store.get_online_features([f"{NAME}_v0:embedding"], rows)
+        return np.array(response.to_dict()["embedding"], np.float32)
+
+    def serves_right_values(self) -> None:
+        np.testing.assert_allclose(self.served(), self.vectors[0], rtol=1e-4, atol=1e-4)
+        assert all(check.ok for check in self.catalog.verify())
+
+    def serves_wrong_values(self) -> None:
+        assert np.abs(self.served() - self.vectors[0]).max() > 0.5
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.chdir(tmp_path)  # the online store looks for the registry where we stand
+    return Shop(tmp_path)
+
+
+def test_a_bad_release_at_night(shop: Shop) -> None:
+    shop.release()
+    shop.serves_wrong_values()
+    shop.follow("A bad release at night", 0)
+    shop.serves_right_values()
+    shop.follow("A bad release at night", 1)
+    shop.serves_right_values()
+    assert shop.catalog.versions(NAME)[2].activations[-1].active_until is None
+
+
+def test_a_wrong_transformation_was_published(shop: Shop) -> None:
+    shop.follow("A wrong transformation was published", 0)
+    again = shop.catalog.version(NAME, 2)
+    assert not again.events[0].forced
+    shop.follow("A wrong transformation was published", 1)
+    assert all(check.ok for check in shop.catalog.verify())
+
+
+def test_the_catalog_is_lost(shop: Shop) -> None:
+    shop.release()
+    shutil.move(shop.folder / "data" / "catalog", shop.folder / "backup" / "catalog")
+    shop.follow("The catalog is lost", 0)
+    shutil.rmtree(shop.folder / "data" / "catalog")
+    shop.serves_wrong_values()  # as before: nothing is read from the catalog
+    shop.follow("The catalog is lost", 1, 2)
+    shop.serves_right_values()
+
+
+def test_the_catalog_was_restored_from_an_older_backup(shop: Shop) -> None:
+    shop.release()
+    catalog, backup = shop.folder / "data" / "catalog", shop.folder / "backup"
+    shutil.copytree(catalog, backup)
+    shop.catalog.rollback(NAME, at=datetime(2026, 3, 1, tzinfo=timezone.utc))
+    shop.apply()
+    shutil.rmtree(catalog)
+    shutil.copytree(backup, catalog)
+    assert "from a backup older than the registry" in shop.run("feast apply", fails=True)
+    shop.follow("The catalog was restored from an older backup", 0)
+    shop.serves_right_values()
+
+
+@pytest.mark.parametrize("fault", ["The registry is lost", "The file registry is corrupt"])
+def test_a_registry_that_is_gone(shop: Shop, fault: str) -> None:
+    shop.release()
+    registry = shop.folder / "data" / "registry.db"
+    if fault == "The registry is lost":
+        registry.unlink()
+    else:
+        registry.write_bytes(registry.read_bytes()[:-50])
+        shop.run("feast apply", fails=True)
+    shop.follow(fault, 0)
+    shop.serves_wrong_values()  # what the catalog says
+    assert len(FeatureStore(str(shop.folder)).list_feature_views()) == 3
+
+
+def test_every_command_of_the_runbook_is_run() -> None:
+    """A section with commands has a test of its own above."""
+    with_commands = {title for title, text in SECTIONS.items() if "```console" in text}
+    tested: list[Callable[..., None]] = [
+        test_a_bad_release_at_night,
+        test_a_wrong_transformation_was_published,
+        test_the_catalog_is_lost,
+        test_the_catalog_was_restored_from_an_older_backup,
+        test_a_registry_that_is_gone,
+    ]
+    assert len(with_commands) == len(tested) + 1  # two ways for a registry to be gone
