@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timezone
 from typing import Any
 
@@ -236,7 +237,9 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
     ) -> pa.Table:
         """A source's latest row per entity in a window, as `feast_bc.views.changes` takes them."""
         vector, timestamp = column_in(source, feature), column_in(source, source.timestamp_field)
-        table = self._latest_job(config, source, feature, join_keys, start, end).to_arrow()
+        job = self._latest_job(config, source, feature, join_keys, start, end)
+        with self._utc(job):
+            table = job.to_arrow()
         return table.select([*join_keys, vector, timestamp]).rename_columns(
             [*join_keys, VECTOR, TIMESTAMP]
         )
@@ -261,6 +264,15 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             end_date=end,
         )
 
+    def _utc(self, job: RetrievalJob) -> AbstractContextManager[None]:
+        """Where the query of a job is read: the instants in it are in UTC."""
+        if not is_a(self, SPARK):
+            return nullcontext()
+        # Spark's extra may not be installed.
+        from feast_bc.offline.spark.zone import in_utc
+
+        return in_utc(job.spark_session)
+
     def _entities(
         self,
         config: RepoConfig,
@@ -277,9 +289,10 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             for source, feature in _sources(view, end)
         ]
         if is_a(self, SPARK):
-            # Keys alone come to the driver. A Spark DataFrame would have its instants read in the
-            # driver's time zone by Feast.
-            found = [job.to_spark_df().select(*keys).distinct().toPandas() for job in jobs]
+            found = []
+            for job in jobs:  # keys alone come to the driver
+                with self._utc(job):
+                    found.append(job.to_spark_df().select(*keys).distinct().toPandas())
         else:
             found = [job.to_arrow().select(keys).to_pandas() for job in jobs]
         entities: pd.DataFrame = pd.concat(found).drop_duplicates(ignore_index=True)

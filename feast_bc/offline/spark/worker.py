@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 from feast import FeatureView
 from feast.feature_view_projection import FeatureViewProjection
-from feast.protos.feast.core.FeatureView_pb2 import FeatureView as FeatureViewProto
 from feast.protos.feast.core.FeatureViewProjection_pb2 import (
     FeatureViewProjection as FeatureViewProjectionProto,
 )
 
 from feast_bc.offline.version_views import VersionViews
+from feast_bc.views.as_bytes import from_bytes, to_bytes
 
 
 class Request(NamedTuple):
@@ -40,12 +40,9 @@ class Request(NamedTuple):
     row: str | None
 
 
-def to_bytes(view: FeatureView) -> tuple[bytes, bytes]:
-    """A view and its projection, which the registry does not keep."""
-    return (
-        view.to_proto().SerializeToString(),
-        view.projection.to_proto().SerializeToString(),
-    )
+def shipped(view: FeatureView) -> tuple[bytes, bytes]:
+    """A view and its projection."""
+    return to_bytes(view), view.projection.to_proto().SerializeToString()
 
 
 def resolve_batches(request: Request, joined: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -81,7 +78,7 @@ def resolve_batches(request: Request, joined: Iterator[pa.RecordBatch]) -> Itera
 def _rebuilt(request: Request) -> VersionViews:
     views = []
     for view_bytes, projection_bytes in request.views:
-        view = FeatureView.from_proto(FeatureViewProto.FromString(view_bytes))
+        view = from_bytes(view_bytes)
         projection = FeatureViewProjectionProto.FromString(projection_bytes)
         view.projection = FeatureViewProjection.from_proto(projection)
         views.append(view)
