@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
-import redis
 from feast import FeatureStore
 
 from benchmarks.redis_server import RedisServer
@@ -65,7 +65,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def client(server: RedisServer) -> Iterator[redis.Redis]:
+def client(server: RedisServer) -> Iterator[Any]:
     with server.client() as made:
         made.flushall()
         yield made
@@ -108,7 +108,7 @@ def workers() -> list[psutil.Process]:
 
 
 @contextmanager
-def once_it_writes(client: redis.Redis, action: Callable[[], object]) -> Iterator[None]:
+def once_it_writes(client: Any, action: Callable[[], object]) -> Iterator[None]:
     """Do something while a worker's first write waits for the server."""
     errors: list[BaseException] = []
     over = threading.Event()
@@ -135,7 +135,7 @@ def once_it_writes(client: redis.Redis, action: Callable[[], object]) -> Iterato
 
 
 def test_redis_holds_what_the_local_engine_writes(
-    server: RedisServer, client: redis.Redis, tmp_path: Path
+    server: RedisServer, client: Any, tmp_path: Path
 ) -> None:
     """Byte for byte; over sources of another kind all but what names the source."""
     applied(tmp_path, server).materialize(at(-1), at(6))
@@ -151,7 +151,7 @@ def test_redis_holds_what_the_local_engine_writes(
 
 
 def test_a_worker_that_dies_while_it_writes(
-    server: RedisServer, client: redis.Redis, tmp_path: Path
+    server: RedisServer, client: Any, tmp_path: Path
 ) -> None:
     """Spark runs its task again; nothing in Redis tells of it."""
     store = applied(tmp_path, server)
@@ -172,7 +172,7 @@ def test_a_worker_that_dies_while_it_writes(
     assert redis_dump(server.address) == found
 
 
-def test_redis_out_of_memory(server: RedisServer, client: redis.Redis, tmp_path: Path) -> None:
+def test_redis_out_of_memory(server: RedisServer, client: Any, tmp_path: Path) -> None:
     store = applied(tmp_path, server)
     client.config_set("maxmemory", client.info("memory")["used_memory"] + 50_000)
     try:
@@ -189,7 +189,7 @@ def test_redis_out_of_memory(server: RedisServer, client: redis.Redis, tmp_path:
 
 def test_workers_without_the_package(
     server: RedisServer,
-    client: redis.Redis,
+    client: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -213,7 +213,7 @@ def test_workers_without_the_package(
 
 
 def test_a_version_that_is_activated_meanwhile(
-    server: RedisServer, client: redis.Redis, tmp_path: Path
+    server: RedisServer, client: Any, tmp_path: Path
 ) -> None:
     """The run writes what it began with, and the next one everything anew."""
     before = replace(FAMILY, active={})

@@ -17,7 +17,7 @@ def in_utc(session: SparkSession) -> Iterator[None]:
     Feast writes the instants of its queries in UTC, and Spark takes a text for one in the zone of
     the session. Spark decides it when it analyses a query: a DataFrame that was made here keeps it.
     """
-    zone = session.conf.get(_ZONE)
+    zone = str(session.conf.get(_ZONE))  # Spark has a default
     session.conf.set(_ZONE, "UTC")
     try:
         yield
