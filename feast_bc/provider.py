@@ -60,10 +60,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
     @property
     def batch_engine(self) -> ComputeEngine:
         if self._batch_engine is None:
-            inner = super().batch_engine
-            # Engines that keep the watermarks themselves run this provider in their own process.
-            if not inner.applies_materialization:
-                self._batch_engine = BackwardCompatibleComputeEngine(inner)
+            self._batch_engine = BackwardCompatibleComputeEngine(super().batch_engine)
         return self._batch_engine
 
     def ingest_df(

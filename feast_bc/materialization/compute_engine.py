@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.entity_keys import key_types
+from feast_bc.errors import ProviderError
 from feast_bc.feast_internals import RAY_ENGINE, SPARK_ENGINE, SPARK_SOURCE, is_a, spark_session
 from feast_bc.materialization.bucket import Bucket
 from feast_bc.materialization.family import Engine, FamilyMaterialization, LocalEngine
@@ -46,6 +47,12 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
             online_store=inner.online_store,
         )
         self.inner = inner
+
+    @property
+    def applies_materialization(self) -> bool:
+        """Whether the inner engine keeps the watermarks itself: it runs the provider elsewhere."""
+        applies: bool = self.inner.applies_materialization
+        return applies
 
     @property
     def supports_batch(self) -> bool:
@@ -84,8 +91,17 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
 
         As with Feast's local engine, what comes after a failure is not attempted; the views of a
         versioned embedding run together where the first of them stands, and fail one by one.
+
+        Raises:
+            ProviderError: the inner engine would run them apart.
         """
         tasks = [tasks] if isinstance(tasks, MaterializationTask) else tasks
+        if self.applies_materialization:
+            _check_apart(tasks)
+            jobs_elsewhere: list[MaterializationJob] = self.inner.materialize(
+                registry, tasks, **kwargs
+            )
+            return jobs_elsewhere
         jobs: dict[int, MaterializationJob] = {}
         for place, task in enumerate(tasks):
             if place in jobs:
@@ -196,6 +212,26 @@ def _served_on_read(
         if is_on_read(view) and view.online and view.batch_source.embedding == embedding
     ]
     return list({view.name: view for view in [*registered, *views]}.values())
+
+
+def _check_apart(tasks: Sequence[MaterializationTask]) -> None:
+    """Refuse views of one versioned embedding where each would be a run of its own.
+
+    Such runs read the versions anew for every view. At the same time they would also overwrite
+    each other's states of an entity.
+    """
+    families: dict[object, list[str]] = {}
+    for task in tasks:
+        if (family := _family(task)) is not None and task.feature_view.online:
+            families.setdefault(family, []).append(task.feature_view.name)
+    for names in families.values():
+        if len(names) > 1:
+            raise ProviderError(
+                f"{', '.join(names)}: this batch engine runs every view apart, and these are "
+                "written together. Expected `batch_engine: {type: spark.engine}`, which runs on a "
+                "cluster by its `spark.master`; or one of these views a run, by "
+                "`feast materialize --views`."
+            )
 
 
 def _job(

@@ -31,6 +31,7 @@ from feast_bc.materialization.work import StartProgress, Work
 from feast_bc.native.batch_source import parquet_files
 from feast_bc.native.file_parts import FilePart, file_parts
 from feast_bc.native.parquet_files import ParquetFiles, find_parquet
+from feast_bc.offline.failures import own_error
 from feast_bc.online.stores import access
 
 # A task's memory: so many rows at least are in a part of the files, and in a bucket.
@@ -192,6 +193,8 @@ def _told(error: Exception) -> Exception:
     cause = getattr(error, "cause", error)
     if isinstance(cause, FeastBCError):
         return cause
+    if (own := own_error(error)) is not None:
+        return own
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     found = MaterializationError(
         f"Ray did not finish: {type(cause).__name__}: {lines[-1] if lines else error!r}. Values "

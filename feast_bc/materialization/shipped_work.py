@@ -15,9 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from feast import FeatureView
 from feast.infra.provider import Provider, get_provider
-from feast.protos.feast.core.FeatureView_pb2 import FeatureView as FeatureViewProto
 from feast.repo_config import RepoConfig
 
 from feast_bc import errors
@@ -30,12 +28,13 @@ from feast_bc.materialization.bucket import Bucket
 from feast_bc.materialization.target import Target
 from feast_bc.materialization.work import Work
 from feast_bc.native.vector_batches import VectorBatches, rewritten
+from feast_bc.views.as_bytes import from_bytes, to_bytes
 from feast_bc.views.changes import rows_at
 
 VERSION, INSTANT, CREATED = "__version", "__instant", "__created"
 HAS_VECTOR, VECTOR, NEEDED = "__has_vector", "__vector", "__needed"
 """Columns of native rows beside the join keys: the version's number; the row's two instants in
-microseconds; whether its vector is not null; the vector, null unless it is needed and shipped;
+microseconds; whether its vector is not null; the vector, where it is needed and shipped;
 whether any view may take its value from it.
 """
 
@@ -80,8 +79,8 @@ class ShippedWork:
         return cls(
             config.model_dump_json(exclude={"repo_path"}, exclude_none=True, by_alias=True),
             str(config.repo_path or Path.cwd()),
-            work.newest.to_proto().SerializeToString(),
-            tuple((t.view.to_proto().SerializeToString(), t.since) for t in work.alive()),
+            to_bytes(work.newest),
+            tuple((to_bytes(target.view), target.since) for target in work.alive()),
             work.until,
             work.horizon,
             tuple(view.to_proto().SerializeToString() for view in work.served),
@@ -90,13 +89,13 @@ class ShippedWork:
 
     def work(self) -> Work:
         """The work, with nothing failed yet."""
-        targets = [Target(_view(view), 0, since=since) for view, since in self.targets]
+        targets = [Target(from_bytes(view), 0, since=since) for view, since in self.targets]
         return Work(
-            _view(self.newest),
+            from_bytes(self.newest),
             targets,
             self.until,
             self.horizon,
-            served=list(map(_view, self.served)),
+            served=list(map(from_bytes, self.served)),
             reads_from=self.reads_from,
         )
 
@@ -154,8 +153,8 @@ def write(shipped: ShippedWork, batches: Iterable[pa.RecordBatch]) -> Iterator[p
 
     Args:
         shipped: what to write.
-        batches: all rows of some entities, from `decide`, with a column VECTOR that is null; and
-            the needed ones once more, with their vectors.
+        batches: all rows of some entities, from `decide`, with a column VECTOR that is not looked
+            at; and the needed ones once more, with their vectors, their NEEDED null.
 
     Yields:
         One batch of REPORT.
@@ -247,6 +246,7 @@ class ShippedRows:
                 taken is None
                 or not np.array_equal(taken[INSTANT].to_numpy(), self.instants[part])
                 or not np.array_equal(_micros(taken[CREATED]), self._created[part])
+                or not np.asarray(taken[HAS_VECTOR]).all()
             ):
                 raise rewritten(self._of)
             yield part, taken[VECTOR]
@@ -266,10 +266,6 @@ def _newest(rows: pa.Table, join_keys: list[str]) -> pa.Table:
 def _micros(column: pa.ChunkedArray) -> Instants:
     found: Instants = pc.fill_null(column, NEVER).to_numpy()
     return found
-
-
-def _view(proto: bytes) -> FeatureView:
-    return FeatureView.from_proto(FeatureViewProto.FromString(proto))
 
 
 @lru_cache(maxsize=4)

@@ -35,6 +35,8 @@ from feast_bc.materialization.shipped_work import (
 )
 from feast_bc.materialization.work import StartProgress, Work
 from feast_bc.native.batch_source import column_in
+from feast_bc.offline.failures import own_error
+from feast_bc.offline.spark.zone import in_utc
 from feast_bc.online.stores import access
 
 if TYPE_CHECKING:
@@ -69,7 +71,8 @@ class SparkEngine:
         natives = {}
         for member, users in work.members().items():
             try:
-                natives[member] = self._native(member, work.newest)
+                with in_utc(self._session):
+                    natives[member] = self._native(member, work.newest)
             except Exception as error:  # Spark raises whatever its reader raises
                 work.fail(users, error)
         if not work.alive():
@@ -78,7 +81,7 @@ class SparkEngine:
             self._write(work, natives, start_progress)
         except Exception as error:  # Spark raises whatever its workers raise
             names = [target.name for target in work.alive()]
-            found = MaterializationError(
+            found = own_error(error) or MaterializationError(
                 f"Spark did not finish: {type(error).__name__}: {_message(error)}. Values that "
                 "were written before are valid and stay. Run the same command again; it writes "
                 "what is missing."
@@ -98,7 +101,8 @@ class SparkEngine:
         try:
             needed = decided.where(f.col(NEEDED)).groupBy(VERSION).count().collect()
             vectors = {row[VERSION]: row["count"] for row in needed}
-            rows = decided.withColumn(VECTOR, f.lit(None).cast("array<float>"))
+            # Not null: Spark's Arrow writer looks at every null list before a row once more for it.
+            rows = decided.withColumn(VECTOR, f.array().cast("array<float>"))
             for member, native in natives.items():
                 if count := vectors.get(member.version):
                     window = native.where(f.col(INSTANT) <= work.until)

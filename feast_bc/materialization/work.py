@@ -77,7 +77,9 @@ class Work:
     def fail(self, names: Sequence[str], error: Exception) -> None:
         """Note an error of some targets; one of feast-bc then names them."""
         if isinstance(error, FeastBCError):
-            error = type(error)(f"{', '.join(names)}: {error}")
+            named = type(error)(f"{', '.join(names)}: {error}")
+            named.__cause__ = error.__cause__
+            error = named
         for name in names:
             self.errors.setdefault(name, error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timezone
 from typing import Any
 
@@ -251,7 +252,8 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             )
         vector, timestamp = column_in(source, feature), column_in(source, source.timestamp_field)
         job = self._latest_job(config, source, feature, join_keys, BEGINNING, end)
-        table = job_table(job, config)
+        with self._utc(job):
+            table = job_table(job, config)
         return table.select([*join_keys, vector, timestamp]).rename_columns(
             [*join_keys, VECTOR, TIMESTAMP]
         )
@@ -275,6 +277,15 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             start_date=start,
             end_date=end,
         )
+
+    def _utc(self, job: RetrievalJob) -> AbstractContextManager[None]:
+        """Where the query of a job is read: the instants in it are in UTC."""
+        if not is_a(self, SPARK):
+            return nullcontext()
+        # Spark's extra may not be installed.
+        from feast_bc.offline.spark.zone import in_utc
+
+        return in_utc(job.spark_session)
 
     def _entities(
         self,
@@ -312,9 +323,8 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             return keys
         job = self._latest_job(config, source, feature, join_keys, start, end)
         if is_a(self, SPARK):
-            # Keys alone come to the driver. A Spark DataFrame would have its instants read in the
-            # driver's time zone by Feast.
-            keys = job.to_spark_df().select(*join_keys).distinct().toPandas()
+            with self._utc(job):  # keys alone come to the driver
+                keys = job.to_spark_df().select(*join_keys).distinct().toPandas()
         else:
             keys = job_table(job, config).select(join_keys).to_pandas()
         return keys

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# Imported before any test: these modules put warning filters of their own in front of pytest's.
-import feast.infra.offline_stores.contrib.spark_offline_store.spark  # noqa: F401
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import FeatureStore, FeatureView, Field, RepoConfig
+from feast import FeatureStore, FeatureView, Field
 from feast.errors import FeastEntityDFMissingColumnsError
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import (
     SavedDatasetSparkStorage,
-    SparkSource,
 )
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.on_demand_feature_view import on_demand_feature_view
-from feast.repo_config import RegistryConfig
 from feast.types import Float64, Int64
 
 from feast_bc import historical_vectors
@@ -38,11 +32,16 @@ from tests.support.families import (
     native_table,
     same,
 )
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("java") is None and "JAVA_HOME" not in os.environ,
-    reason="Spark needs Java 17 or newer, which no Python package brings whole.",
+from tests.support.spark import (
+    needs_java,
+    over_spark,
+    session,
+    spark_config,
+    spark_source,
+    spark_workers,
 )
+
+pytestmark = needs_java
 
 FAMILY = Family(
     dims=[2, 3, 2],
@@ -64,12 +63,6 @@ REFS = [f"user_embedding_v{version}:embedding" for version in (0, 1)]
 FULL = [ref.replace(":", "__") for ref in REFS]
 
 
-def spark_source(name: str, path: Path | str) -> SparkSource:
-    return SparkSource(
-        name=name, path=str(path), file_format="parquet", timestamp_field="event_timestamp"
-    )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("spark_historical")
@@ -77,9 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(folder: Path) -> Iterator[FeatureStore]:
-    embedding = FAMILY.write_over(
-        folder, lambda member: spark_source(f"v{member.version}", member.source.path)
-    )
+    embedding = FAMILY.write_over(folder, over_spark)
     ages = pa.table(
         {
             "user_id": pa.array([1, 2, 2], pa.int64()),
@@ -107,42 +98,10 @@ def store(folder: Path) -> Iterator[FeatureStore]:
         found: pd.DataFrame = pd.DataFrame({"norm": norms})
         return found
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYSPARK_PYTHON", sys.executable)  # workers run this interpreter
-        made = FeatureStore(config=config(folder))
+    with spark_workers():
+        made = FeatureStore(config=spark_config(folder, master="local[2]"))
         made.apply([USER, profile, *views.values(), user_norm])
         yield made
-        session().stop()
-
-
-def config(folder: Path, **offline: object) -> RepoConfig:
-    return RepoConfig(
-        project="test",
-        provider="feast_bc.BackwardCompatibleProvider",
-        registry=RegistryConfig(path=str(folder / "registry.db")),
-        offline_store={
-            "type": "spark",
-            "spark_conf": {
-                "spark.master": "local[2]",
-                "spark.driver.bindAddress": "127.0.0.1",
-                "spark.driver.host": "127.0.0.1",
-                "spark.ui.enabled": "false",
-                "spark.sql.session.timeZone": "UTC",
-                "spark.sql.shuffle.partitions": "3",
-                "spark.sql.warehouse.dir": f"file:{folder}/warehouse",
-            },
-            **offline,
-        },
-        online_store={"type": "sqlite", "path": str(folder / "online.db")},
-        entity_key_serialization_version=3,
-        repo_path=folder,
-    )
-
-
-def session() -> Any:
-    from pyspark.sql import SparkSession
-
-    return SparkSession.builder.getOrCreate()
 
 
 def asked() -> pd.DataFrame:
@@ -256,6 +215,31 @@ def test_naive_instants_under_another_name(store: FeatureStore) -> None:
     same(vectors(table, "embedding"), expected(0))
 
 
+@pytest.mark.parametrize("kind", [*ENTITY_DFS, "none"])
+def test_zones_other_than_utc(
+    store: FeatureStore, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the session's time zone nor the driver's moves Feast's windows."""
+    entities = None if kind == "none" else ENTITY_DFS[kind]()
+    window = {"start_date": at(0), "end_date": at(6)} if kind == "none" else {}
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/Los_Angeles")
+        time.tzset()
+        session().conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
+        try:
+            table = store.get_historical_features(entities, REFS[:1], **window).to_arrow()
+            zone = session().conf.get("spark.sql.session.timeZone")
+        finally:
+            session().conf.set("spark.sql.session.timeZone", "UTC")
+    time.tzset()
+    assert zone == "Asia/Tokyo"
+    table = table.sort_by("user_id" if kind == "none" else "label")
+    asked = [(user, 6.0) for user in (1, 2, 3, 4)] if kind == "none" else ASKED
+    instants = table["event_timestamp"].cast(pa.timestamp("us", "UTC"))
+    assert instants.to_pylist() == [at(hour) for _, hour in asked]
+    same(vectors(table, "embedding"), [FAMILY.value(0, user, hour) for user, hour in asked])
+
+
 def test_an_empty_entity_dataframe(store: FeatureStore) -> None:
     job = store.get_historical_features(labelled().iloc[:0], [REFS[0], "profile:age"])
     table = job.to_arrow()
@@ -339,7 +323,9 @@ def test_persist_as_a_file(store: FeatureStore, tmp_path: Path) -> None:
 
 def test_to_remote_storage(store: FeatureStore, folder: Path, tmp_path: Path) -> None:
     """The files hold the rows in order; with a staging location Arrow comes from there."""
-    staged = FeatureStore(config=config(folder, staging_location=str(tmp_path)))
+    staged = FeatureStore(
+        config=spark_config(folder, master="local[2]", offline={"staging_location": str(tmp_path)})
+    )
     job = staged.get_historical_features(labelled(), REFS, full_feature_names=True)
     paths = [path for path in job.to_remote_storage() if path.endswith(".parquet")]
     table = pa.concat_tables(map(pq.read_table, paths))

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from feast import FeatureStore
 from feast.data_source import DataSource
+from feast.infra.common.materialization_job import MaterializationTask
 from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.repo_config import RepoConfig
 
-from feast_bc.errors import InvalidVectorsError
+from feast_bc.errors import InvalidVectorsError, ProviderError
 from feast_bc.materialization import compute_engine
 from feast_bc.native.latest_rows import LatestRows, latest_rows
 from tests.support.families import USER, Family, Row, at, make_store, online, same
@@ -165,3 +166,31 @@ def test_nothing_to_do(tmp_path: Path) -> None:
     store.materialize_incremental(at(5))
     for version in (0, 1):
         same(online(store, VIEWS[version], [1]), [later.value(version, 1, 5)])
+
+
+def test_an_engine_that_runs_every_view_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Feast's `spark_application` does; there views of one family would write at the same time."""
+    store = applied(tmp_path)
+    engine = store._get_provider().batch_engine
+    assert not engine.applies_materialization
+    handed = []
+    monkeypatch.setattr(type(engine.inner), "applies_materialization", property(lambda _: True))
+    monkeypatch.setattr(engine.inner, "materialize", lambda _, tasks: handed.append(tasks))
+    assert engine.applies_materialization
+    tasks = [
+        MaterializationTask(
+            project="test",
+            feature_view=store.get_feature_view(name),
+            start_time=at(0),
+            end_time=at(6),
+            tqdm_builder=None,
+        )
+        for name in VIEWS
+    ]
+    with pytest.raises(ProviderError, match=r"_v0, .*_v1, .*_v2: .*spark\.engine.*--views"):
+        engine.materialize(store.registry, tasks)
+    assert handed == []
+    engine.materialize(store.registry, tasks[:1])
+    assert handed == [tasks[:1]]

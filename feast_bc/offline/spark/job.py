@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame
 from feast_bc.errors import ProviderError
 from feast_bc.offline.failures import own_errors
 from feast_bc.offline.retrieval_job import write_file
+from feast_bc.offline.spark.zone import in_utc
 
 
 class BackwardCompatibleSparkRetrievalJob(SparkRetrievalJob):  # type: ignore[misc]
@@ -67,7 +68,8 @@ class BackwardCompatibleSparkRetrievalJob(SparkRetrievalJob):  # type: ignore[mi
 
         Its own actions raise Spark's errors; those of the other methods raise feast-bc's.
         """
-        return self._resolve(super().to_spark_df())
+        with in_utc(self.spark_session):
+            return self._resolve(super().to_spark_df())
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         with own_errors():

@@ -14,20 +14,32 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from feast import FeatureView
-from feast.infra.offline_stores.contrib.spark_offline_store.spark import SparkRetrievalJob
+from feast.errors import EntitySQLEmptyResults
+from feast.infra.offline_stores.contrib.spark_offline_store.spark import (
+    SparkRetrievalJob,
+    get_spark_session_or_start_new_with_repoconfig,
+)
 from feast.infra.offline_stores.offline_store import RetrievalMetadata
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.type_map import spark_schema_to_np_dtypes
 from pyspark.sql import DataFrame
-from pyspark.sql.types import ArrayType, DataType, FloatType, StructField, StructType
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    FloatType,
+    StructField,
+    StructType,
+    TimestampNTZType,
+)
 
 from feast_bc.columns.vectors import VECTOR_TYPE
 from feast_bc.offline.retrieval import EVENT_TIMESTAMP, ROW, HistoricalRetrieval, with_utc
 from feast_bc.offline.shipped_views import ShippedViews
 from feast_bc.offline.spark.job import BackwardCompatibleSparkRetrievalJob
 from feast_bc.offline.spark.worker import Request, resolve_batches
+from feast_bc.offline.spark.zone import in_utc
 from feast_bc.offline.version_views import column_of
 
 Ask = Callable[[Sequence[FeatureView], list[str], "pd.DataFrame | DataFrame | str"], Any]
@@ -62,6 +74,7 @@ class SparkRetrieval:
         self._retrieval = retrieval
         self._ask = ask
         self._config = config
+        self._session = get_spark_session_or_start_new_with_repoconfig(config.offline_store)
         self._full_feature_names = full_feature_names
         self._on_demand_feature_views = on_demand_feature_views
 
@@ -70,22 +83,36 @@ class SparkRetrieval:
 
         Raises:
             FeastEntityDFMissingColumnsError: a join key is missing.
+            EntitySQLEmptyResults: a query finds no entities.
         """
         if isinstance(entity_df, pd.DataFrame):
             return self._of_pandas(entity_df)
         return self._of_spark(entity_df)
 
     def _of_spark(self, entity_df: DataFrame | str) -> BackwardCompatibleSparkRetrievalJob:
-        views = self._retrieval.inner_views
-        inner = self._ask(views, self._retrieval.inner_refs(views), entity_df)
-        frame = inner.spark_session.sql(entity_df) if isinstance(entity_df, str) else entity_df
+        frame = self._session.sql(entity_df) if isinstance(entity_df, str) else entity_df
         self._retrieval.check(frame.columns)
+        if isinstance(entity_df, str) and frame.isEmpty():
+            raise EntitySQLEmptyResults(entity_df)
         dtypes = spark_schema_to_np_dtypes(frame.dtypes)
         timestamp = infer_event_timestamp_from_entity_df(
             dict(zip(frame.columns, dtypes, strict=True))
         )
+        kind = frame.schema[timestamp].dataType
         request = self._request(frame.columns, timestamp, row=None)
-        return self._made(inner, partial(self._resolved, request), {})
+        views = self._retrieval.inner_views
+        with in_utc(self._session):
+            # Feast takes the first and last instant in the driver's time zone, and then for UTC.
+            # One that has no zone stays what it is.
+            naive = frame.withColumn(timestamp, frame[timestamp].cast(TimestampNTZType()))
+            asked = naive.withColumnRenamed(timestamp, EVENT_TIMESTAMP)
+            inner = self._ask(views, self._retrieval.inner_refs(views), asked)
+
+        def resolve(joined: DataFrame) -> DataFrame:
+            typed = joined.withColumn(EVENT_TIMESTAMP, joined[EVENT_TIMESTAMP].cast(kind))
+            return self._resolved(request, typed.withColumnRenamed(EVENT_TIMESTAMP, timestamp))
+
+        return self._made(inner, resolve, {})
 
     def _of_pandas(self, entity_df: pd.DataFrame) -> BackwardCompatibleSparkRetrievalJob:
         self._retrieval.check(entity_df.columns)
@@ -102,7 +129,8 @@ class SparkRetrieval:
             # From no rows Spark infers no types, and Feast no window: ask for one and drop it.
             key = {name: "" if asked[name].dtype == object else 0 for name in keys}
             asked = pd.DataFrame([{**key, EVENT_TIMESTAMP: pd.Timestamp(0, tz="UTC"), ROW: -1}])
-        inner = self._ask(views, refs, asked)
+        with in_utc(self._session):
+            inner = self._ask(views, refs, asked)
         request = self._request(whole.column_names, EVENT_TIMESTAMP, row=ROW)
 
         def resolve(joined: DataFrame) -> DataFrame:
