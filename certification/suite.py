@@ -100,6 +100,8 @@ class Suite:
         return {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
+            # Some tests start servers by the name of the command.
+            "PATH": os.pathsep.join([str(self.python.parent), os.environ["PATH"]]),
             "PYSPARK_PYTHON": str(self.python),
             # Without containers and cloud accounts.
             "FEAST_IS_LOCAL_TEST": "True",

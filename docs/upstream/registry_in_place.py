@@ -1,6 +1,7 @@
 """Read a file registry while another process writes it."""
 
 import os
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -22,16 +23,21 @@ with tempfile.TemporaryDirectory() as folder:
     registry.entities.extend([one] * ENTITIES)
     store.update_registry_proto(registry)
     child = os.fork()
-    if not child:
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
-            store.update_registry_proto(registry)
-        os._exit(0)
+    while not child:
+        store.update_registry_proto(registry)
     seen = Counter()
-    while not os.waitpid(child, os.WNOHANG)[0]:
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
         try:
             found = len(store.get_registry_proto().entities)
             seen["whole" if found == ENTITIES else "too few entities, no error"] += 1
         except DecodeError:
             seen["DecodeError"] += 1
     print(f"reads of a registry of {ENTITIES} entities:", dict(seen))
+    path = Path(folder) / "registry.db"
+    while path.stat().st_size:
+        pass
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    size = path.stat().st_size
+    print(f"after the writer was killed: {size} of {registry.ByteSize()} bytes")
