@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from small_repo import NOON, small_repo
 
-OTHERS = 200_000
-"""Drivers that only make the feature data larger than a MiB."""
+OTHERS = 100_000
+"""Rows of another driver, which only make the feature data larger than a MiB."""
 
-ids = np.arange(OTHERS + 1)
-rows = pd.DataFrame({"driver_id": ids, "rate": np.float32(0.5), "ts": NOON})
+rows = pd.DataFrame({"driver_id": np.ones(OTHERS + 1, int), "rate": np.float32(0.5), "ts": NOON})
+rows.loc[0, "driver_id"] = 0
 asked = pd.DataFrame(
     {
         "driver_id": [0, 0],

@@ -26,4 +26,5 @@ for engine in ("local", "ray.engine"):
                     ended = f"{type(error).__name__}: {error}"
                 rows = 0 if gone else len(online.execute("SELECT * FROM small_stats").fetchall())
             noted = len(store.get_feature_view("stats").materialization_intervals)
-            print(f"\n{engine}, table gone: {gone}: {ended}; rows: {rows}; intervals noted: {noted}")
+            case = f"{engine}, table gone: {gone}"
+            print(f"\n{case}: {ended}; rows: {rows}; intervals noted: {noted}")
