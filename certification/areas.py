@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 _OFFLINE = "tests/integration/offline_store"
 _ONLINE = "tests/integration/online_store"
-_ENGINES = "tests/unit/infra/compute_engines"
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,7 @@ AREAS = (
     ),
     _materialization("sqlite"),
     _materialization("redis"),
-    Area("compute engines, unit", (_ENGINES,), integration=False, left_out=(f"{_ENGINES}/flink",)),
-    Area("compute engines, Spark", ("tests/component/spark",), online="redis"),
+    Area("compute engine, Spark", ("tests/component/spark",), online="redis"),
     Area(
         "feature server",
         ("tests/integration/online_store/test_remote_online_store.py",),
