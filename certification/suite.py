@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,17 +70,24 @@ class Suite:
         for old in (junit, witness):
             old.unlink(missing_ok=True)
         with log.open("w") as output:
-            ended = subprocess.run(
+            pytest = subprocess.Popen(
                 [self.python, *self._arguments(area, junit)],
                 cwd=self.folder,
                 env=self._environment(area, witness, ours=ours),
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
+            try:
+                ended = pytest.wait()
+            finally:
+                # Feast's tests leave the servers that they start.
+                with suppress(ProcessLookupError):
+                    os.killpg(pytest.pid, signal.SIGKILL)
         # 1: some tests failed.
-        if ended.returncode not in (0, 1):
+        if ended not in (0, 1):
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            raise SuiteError(f"{area.name}: pytest ended with {ended.returncode}; {log}:\n{tail}")
+            raise SuiteError(f"{area.name}: pytest ended with {ended}; {log}:\n{tail}")
         made = set(witness.read_text().splitlines()) if witness.exists() else set()
         return read_outcomes(junit), len(made)
 

@@ -6,8 +6,10 @@ A small checkout stands for Feast's; its tests run with this suite's own pytest.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from certification.areas import AREAS, Area
@@ -31,6 +33,10 @@ def test_takes_the_provider_for_stock():
 def test_asks_a_command():
     code = f"import test_few as few; few.get_provider(few.RepoConfig(**few.CONFIG))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd="tests/universal")
+
+def test_leaves_a_server():
+    with open("server.pid", "w") as file:
+        file.write(str(subprocess.Popen(["sleep", "600"]).pid))
 
 def test_fails_for_both():
     raise RuntimeError("no server")
@@ -67,6 +73,8 @@ def test_only_one_side_has_the_provider(suite: Suite) -> None:
     assert set(comparison.differences) == {f"{FILE}test_takes_the_provider_for_stock"}
     assert set(comparison.expected_failures) == {f"{FILE}test_fails_for_both"}
     assert stock[f"{FILE}test_asks_a_command"].end == "passed"
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int((suite.folder / "server.pid").read_text())).wait(timeout=60)
 
 
 def test_a_suite_that_cannot_run_names_its_log(suite: Suite) -> None:
