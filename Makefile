@@ -10,7 +10,7 @@ DEV := $(VENV)/.dev
 # that take longest have few tests.
 WORKERS ?= 2
 
-.PHONY: demo test test-wheel test-next lint check-rule fuzz mutants bench clean
+.PHONY: demo test test-wheel test-next certify lint check-rule fuzz mutants bench clean
 
 demo: $(DEMO)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
 	$(RUN) -m training demo
@@ -23,6 +23,9 @@ test-wheel:  ## the README on the built wheel, installed as its users do
 
 test-next:  ## the suite on the newest Feast of the index, pre-releases too
 	PYTHON=$(PYTHON) .ci/next
+
+certify: $(DEV)  ## Feast's own suite with this provider, beside stock; FEAST is a checkout of Feast
+	$(RUN) -m certification --feast $(FEAST)
 
 lint: $(DEV)
 	$(RUN) -m ruff check .
