@@ -315,14 +315,14 @@ def test_a_version_is_activated_meanwhile(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as server, server.client() as client:
         redis = {"type": "redis", "connection_string": server.address}
         store = applied(tmp_path, before, online=redis)
+        # An activation writes no native vectors.
+        active = FAMILY.write(tmp_path).feature_views().values()
         client.execute_command("CLIENT", "PAUSE", "60000", "WRITE")
 
         def activate() -> None:
-            other = ray_store(tmp_path, online=redis)
-            other.apply([USER, *FAMILY.write(tmp_path / "other").feature_views().values()])
+            ray_store(tmp_path, online=redis).apply([USER, *active])
             client.client_unpause()
 
-        (tmp_path / "other").mkdir()
         thread = threading.Thread(target=activate)
         thread.start()
         store.materialize(at(-1), at(6))

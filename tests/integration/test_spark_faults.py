@@ -144,8 +144,10 @@ def test_redis_holds_what_the_local_engine_writes(
     applied(tmp_path, server, engine="local").materialize(at(-1), at(6))
     assert redis_dump(server.address) == spark
     client.flushall()
-    duckdb = make_store(tmp_path, online={"type": "redis", "connection_string": server.address})
-    duckdb.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
+    files = tmp_path / "files"
+    files.mkdir()
+    duckdb = make_store(files, online={"type": "redis", "connection_string": server.address})
+    duckdb.apply([USER, *FAMILY.write(files).feature_views().values()])
     duckdb.materialize(at(-1), at(6))
     assert values_in_redis(redis_dump(server.address)) == values_in_redis(spark)
 
