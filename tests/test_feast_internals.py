@@ -22,6 +22,7 @@ from feast.infra.offline_stores.dask import DaskOfflineStore
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob
 from feast.infra.online_stores import helpers, sqlite
+from feast.infra.online_stores.dynamodb import DynamoDBOnlineStore
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.online_stores.postgres_online_store.postgres import PostgreSQLOnlineStore
 from feast.infra.online_stores.redis import RedisOnlineStore
@@ -33,6 +34,7 @@ from feast_bc import feast_internals
 from feast_bc.feast_internals import (
     DASK,
     DUCKDB,
+    DYNAMODB,
     POSTGRES,
     REDIS,
     REMOTE,
@@ -100,6 +102,7 @@ def test_signatures(function: Callable[..., Any]) -> None:
         (REDIS, RedisOnlineStore),
         (SQLITE, SqliteOnlineStore),
         (POSTGRES, PostgreSQLOnlineStore),
+        (DYNAMODB, DynamoDBOnlineStore),
         (REMOTE, RemoteOnlineStore),
         (DASK, DaskOfflineStore),
         (DUCKDB, DuckDBOfflineStore),
