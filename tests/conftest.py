@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, settings
 
 from benchmarks import postgres_server
 from benchmarks.redis_server import RedisServer
-from tests.support.aws_server import CREDENTIALS, aws_server
 from tests.support.online_stores import redis_client
 
 settings.register_profile(
@@ -71,6 +70,8 @@ def postgres(postgres_address: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def aws_address() -> Iterator[str]:
     """Where a server of DynamoDB is."""
+    from tests.support.aws_server import aws_server
+
     with aws_server(threaded=True) as url:
         yield url
 
@@ -78,6 +79,8 @@ def aws_address() -> Iterator[str]:
 @pytest.fixture
 def dynamodb(aws_address: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """Feast's configuration of the DynamoDB online store, with tables of their own."""
+    from tests.support.aws_server import CREDENTIALS
+
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     return {

@@ -82,4 +82,4 @@ class ViewChanges:
         if vectors is not None and not written[takes].all():
             vectors = vectors[written[takes]]
         rows = np.flatnonzero(takes & written)
-        return ViewValues(self.view, rows, self.changes.instants[entities[rows]], vectors)
+        return ViewValues(self.view, rows, self.changes.instants(entities[rows]), vectors)

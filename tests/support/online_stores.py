@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import boto3
 import redis
 from feast.infra.online_stores.helpers import _mmh3
 
@@ -66,6 +65,8 @@ def dynamodb_dump(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     Args:
         config: Feast's configuration of the store; its tables' names have a prefix of their own.
     """
+    import boto3
+
     prefix = config["table_name_template"].split("{")[0]
     client = boto3.client("dynamodb", endpoint_url=config["endpoint_url"])
     try:
