@@ -28,7 +28,26 @@ def align(keys: Sequence[pa.Table]) -> tuple[pa.Table, list[RowNumbers]]:
     if all(table.equals(keys[0]) for table in keys[1:]):
         # Versions computed for the same entities in the same order: nothing to match.
         return keys[0], [np.arange(len(keys[0]), dtype=np.int32)] * len(keys)
-    everything = pa.concat_tables(keys, promote_options="permissive")
+    schema = pa.unify_schemas([table.schema for table in keys], promote_options="permissive")
+    known, *others = [table.cast(schema) for table in keys]
+    if known.num_columns != 1:
+        return _align_by_codes([known, *others])
+    found = [np.arange(len(known), dtype=np.int32)]
+    for table in others:
+        number = _index_in(table.column(0), known.column(0))
+        new = np.flatnonzero(number < 0)
+        number[new] = np.arange(len(known), len(known) + len(new), dtype=np.int32)
+        found.append(number)
+        if len(new):
+            known = pa.concat_tables([known, table.take(pa.array(new))]).combine_chunks()
+    # Else Arrow would keep what it took to look the keys up.
+    pa.default_memory_pool().release_unused()
+    return known, [places(number, len(known)) for number in found]
+
+
+def _align_by_codes(keys: Sequence[pa.Table]) -> tuple[pa.Table, list[RowNumbers]]:
+    """As `align`, for any columns, the same ones in all tables."""
+    everything = pa.concat_tables(keys)
     codes = key_codes(everything)
     count = int(codes.max()) + 1 if len(codes) else 0
     first = np.zeros(count, np.int32)
@@ -38,8 +57,15 @@ def align(keys: Sequence[pa.Table]) -> tuple[pa.Table, list[RowNumbers]]:
     for table in keys:
         rows.append(places(codes[start : start + len(table)], count))
         start += len(table)
-    del codes
     return everything.take(pa.array(first)), rows
+
+
+def _index_in(column: pa.ChunkedArray, known: pa.ChunkedArray) -> npt.NDArray[np.int32]:
+    """Where each value stands among known ones, which are distinct and of its type; or -1."""
+    if _are_numbers(column) and _are_numbers(known):
+        index: npt.NDArray[np.int64] = pd.Index(known.to_numpy()).get_indexer(column.to_numpy())
+        return index.astype(np.int32)
+    return np.array(pc.fill_null(pc.index_in(column, known), -1).to_numpy(), np.int32)
 
 
 def places(numbers: RowNumbers, count: int) -> RowNumbers:
@@ -104,12 +130,16 @@ def key_codes(keys: pa.Table) -> npt.NDArray[np.int32]:
 
 def _codes(column: pa.ChunkedArray) -> tuple[npt.NDArray[Any], int]:
     """A number per distinct value, and how many there are."""
-    if pa.types.is_integer(column.type) and not column.null_count:
-        # Arrow's table of distinct values takes several times the memory of pandas' for numbers.
+    if _are_numbers(column):
         code, distinct = pd.factorize(column.to_numpy())
         return code, len(distinct)
     encoded = column.dictionary_encode("encode").combine_chunks()
     return np.asarray(encoded.indices), len(encoded.dictionary)
+
+
+def _are_numbers(column: pa.ChunkedArray) -> bool:
+    """Whether pandas tells all values apart, in less memory than Arrow's tables take."""
+    return pa.types.is_integer(column.type) and not column.null_count
 
 
 def _ascend(keys: pa.Table) -> bool:
