@@ -28,6 +28,7 @@ from feast_bc.transforms.location import tensor_file
 
 NAME = "user_embedding"
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
+TEXT_USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
 EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
 PROVIDER = "feast_bc.BackwardCompatibleProvider"
 _ROWS_PER_FILE_STEP = 100_000
@@ -47,6 +48,7 @@ class Workload:
         entities, versions, dim: the sizes. Entity ids are 0, 1, ..., entities - 1.
         shuffled: whether each version has its rows in an order of its own.
         files: over how many files each version's vectors are spread, in a folder if not one.
+        text_keys: whether entity ids are text of 12 characters.
     """
 
     folder: Path
@@ -55,6 +57,11 @@ class Workload:
     dim: int
     shuffled: bool = False
     files: int = 1
+    text_keys: bool = False
+
+    @property
+    def entity(self) -> Entity:
+        return TEXT_USER if self.text_keys else USER
 
     @property
     def after(self) -> datetime:
@@ -106,7 +113,7 @@ class Workload:
                     activations=(Activation(computed(k)),) if k else (),
                 )
             )
-        return VersionedEmbedding(NAME, versions=members, entities=[USER], **options)
+        return VersionedEmbedding(NAME, versions=members, entities=[self.entity], **options)
 
     def precomputed(self, name: str, versions: Sequence[int], view: int) -> FeatureView:
         """A plain view with view j's values, as a team without feast-bc would compute them.
@@ -149,7 +156,7 @@ class Workload:
                 ids, vectors = ids[order], vectors[order]
             yield pa.table(
                 {
-                    "user_id": ids,
+                    "user_id": [f"user{i:08}" for i in ids.tolist()] if self.text_keys else ids,
                     "event_timestamp": pa.array(
                         [computed(version)] * len(ids), pa.timestamp("us", "UTC")
                     ),

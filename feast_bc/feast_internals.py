@@ -17,7 +17,7 @@ from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.repo_config import RepoConfig
 
 REDIS, SQLITE, REMOTE = "RedisOnlineStore", "SqliteOnlineStore", "RemoteOnlineStore"
-POSTGRES = "PostgreSQLOnlineStore"
+POSTGRES, DYNAMODB = "PostgreSQLOnlineStore", "DynamoDBOnlineStore"
 DASK, DUCKDB, SPARK = "DaskOfflineStore", "DuckDBOfflineStore", "SparkOfflineStore"
 RAY = "RayOfflineStore"
 SPARK_ENGINE, SPARK_SOURCE = "SparkComputeEngine", "SparkSource"

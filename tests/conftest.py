@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlparse
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -64,3 +65,27 @@ def postgres(postgres_address: dict[str, Any]) -> dict[str, Any]:
     """The same settings, over an empty database."""
     postgres_server.empty(postgres_address)
     return postgres_address
+
+
+@pytest.fixture(scope="session")
+def aws_address() -> Iterator[str]:
+    """Where a server of DynamoDB is."""
+    from tests.support.aws_server import aws_server
+
+    with aws_server(threaded=True) as url:
+        yield url
+
+
+@pytest.fixture
+def dynamodb(aws_address: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Feast's configuration of the DynamoDB online store, with tables of their own."""
+    from tests.support.aws_server import CREDENTIALS
+
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return {
+        "type": "dynamodb",
+        "region": CREDENTIALS["AWS_DEFAULT_REGION"],
+        "endpoint_url": aws_address,
+        "table_name_template": f"{uuid4().hex}.{{project}}.{{table_name}}",
+    }

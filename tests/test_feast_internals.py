@@ -32,6 +32,7 @@ from feast.infra.offline_stores.dask import DaskOfflineStore
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob
 from feast.infra.online_stores import helpers, sqlite
+from feast.infra.online_stores.dynamodb import DynamoDBOnlineStore
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.online_stores.postgres_online_store.postgres import PostgreSQLOnlineStore
 from feast.infra.online_stores.redis import RedisOnlineStore
@@ -44,6 +45,7 @@ from feast_bc import feast_internals
 from feast_bc.feast_internals import (
     DASK,
     DUCKDB,
+    DYNAMODB,
     POSTGRES,
     POSTGRES_OFFLINE,
     RAY,
@@ -120,6 +122,7 @@ def test_signatures(function: Callable[..., Any]) -> None:
         (SQLITE, SqliteOnlineStore),
         (POSTGRES, PostgreSQLOnlineStore),
         (POSTGRES_OFFLINE, PostgreSQLOfflineStore),
+        (DYNAMODB, DynamoDBOnlineStore),
         (REMOTE, RemoteOnlineStore),
         (DASK, DaskOfflineStore),
         (DUCKDB, DuckDBOfflineStore),

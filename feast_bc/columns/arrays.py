@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,8 +16,11 @@ Mask = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 """Stored bytes of one width, one value a row."""
 
-RowNumbers = npt.NDArray[np.int64]
-"""Rows of a table, or entities of a batch, counted from 0; -1 where there is none."""
+RowNumbers = npt.NDArray[np.signedinteger[Any]]
+"""Rows of a table, or entities of a batch, counted from 0; -1 where there is none.
+
+int32 where one is held for every row of a table: a table has fewer than 2^31.
+"""
 
 Instants = npt.NDArray[np.int64]
 """UTC instants in microseconds since the epoch: Feast's own resolution."""

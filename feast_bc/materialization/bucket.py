@@ -19,7 +19,7 @@ from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
 
 from feast_bc.catalog.versions import EmbeddingVersion
-from feast_bc.columns.align import align
+from feast_bc.columns.align import align, places
 from feast_bc.columns.arrays import Matrix, RowNumbers
 from feast_bc.errors import FeastBCError, MaterializationError
 from feast_bc.materialization.native_matrix import native_matrix, sample
@@ -75,7 +75,7 @@ class Bucket:
         self._write_batch_size = write_batch_size
         self._family = work.family
         self._state_view = work.state_view
-        self._last: Winners = np.empty(0, np.int64)
+        self._last: Winners = np.empty(0, np.int16)
         self._kept = 0
 
     @classmethod
@@ -108,8 +108,8 @@ class Bucket:
             start_progress: called with the number of values to write, before the first is.
         """
         targets = self._work.alive()
-        keys, places = align([*(rows.keys for rows in natives.values()), *later_keys])
-        place = dict(zip(natives, places, strict=False))
+        keys, found_at = align([*(rows.keys for rows in natives.values()), *later_keys])
+        place = dict(zip(natives, found_at, strict=False))
         rows = {
             member.version: rows_at(place[member], found.instants, found.has_vector)
             for member, found in natives.items()
@@ -201,8 +201,7 @@ class Bucket:
         if not users:
             return
         wanted = np.logical_or.reduce([view.takes(version) for view in users])
-        entity = np.empty(len(rows.instants), np.int64)
-        entity[place[place >= 0]] = np.flatnonzero(place >= 0)
+        entity = places(place, len(rows.instants))
         floats = member.dim + sum(view.dim for view in users)
         try:
             for part, column in rows.vectors(wanted[entity], self._batch_rows(floats)):

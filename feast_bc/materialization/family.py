@@ -51,7 +51,12 @@ class LocalEngine:
         natives = {}
         for member, users in work.members().items():
             try:
-                natives[member] = self._read(member, to_datetime(work.until))
+                natives[member] = found = self._read(member, to_datetime(work.until))
+                # Versions of the same entities hold their keys once.
+                found.keys = next(
+                    (rows.keys for rows in natives.values() if rows.keys.equals(found.keys)),
+                    found.keys,
+                )
             except Exception as error:  # stores raise whatever their driver raises
                 work.fail(users, error)
         if work.alive():

@@ -33,8 +33,11 @@ class FamilyStates:
         self._rows = rows
         self._until = until
         self._since = since
-        newest = np.maximum.reduce([each.instant for each in rows.values()])
-        self.instants = np.where(newest == NEVER, until, newest)
+        newest = np.full(len(next(iter(rows.values())).instant), NEVER, np.int64)
+        for each in rows.values():
+            np.maximum(newest, each.instant, out=newest)
+        newest[newest == NEVER] = until
+        self.instants: Instants = newest
         """Shape `(n,)`, the states' event timestamps: each entity's newest row."""
         self.arrived: Mask = np.logical_or.reduce(
             [self._news(version, each.instant) for version, each in rows.items()]
@@ -50,7 +53,7 @@ class FamilyStates:
             versions: in the order in which their values are written; nulls come last.
             views: the views that are written.
         """
-        last = np.where(self.arrived, NONE, _UNTOUCHED)
+        last: Winners = np.where(self.arrived, np.int16(NONE), np.int16(_UNTOUCHED))
         for version in (*versions, NONE):
             for view in views:
                 last[view.takes(version)] = version

@@ -89,5 +89,5 @@ class ViewChanges:
         if vectors is not None and not written[takes].all():
             vectors = vectors[written[takes]]
         rows = np.flatnonzero(takes & written)
-        instants = self.changes.instants[entities[rows]]
+        instants = self.changes.instants(entities[rows])
         return ViewValues(self.view, rows, instants, vectors, private=self.native)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.repo_config import RepoConfig
 
 from feast_bc.columns.align import newest_rows
-from feast_bc.columns.arrays import Instants, Mask, RowNumbers
+from feast_bc.columns.arrays import NEVER, Instants, Mask, RowNumbers
 from feast_bc.columns.instants import to_micros
 from feast_bc.columns.timestamps import to_instants
 from feast_bc.feast_internals import DUCKDB, RAY, is_a
@@ -77,6 +77,71 @@ class PulledRows:
             yield part, self._vectors.take(pa.array(part))
 
 
+class _Part(NamedTuple):
+    """What is held of rows, until the newest row of each entity is known.
+
+    Attributes:
+        keys: the join keys.
+        stamps: event timestamps; and creation timestamps, if the source has them.
+        has_vector: whose vector is not null.
+        rows: their numbers.
+    """
+
+    keys: pa.Table
+    stamps: Sequence[Instants]
+    has_vector: Mask
+    rows: RowNumbers
+
+    @classmethod
+    def of(
+        cls,
+        keys: pa.Table,
+        stamps: Sequence[pa.Array],
+        has_vector: pa.Array | None,
+        start: int,
+    ) -> _Part:
+        """A batch of rows that begins with a row number."""
+        count = len(keys)
+        return cls(
+            keys,
+            [to_instants(pa.chunked_array([stamp])) for stamp in stamps],
+            np.ones(count, bool) if has_vector is None else np.asarray(has_vector),
+            np.arange(start, start + count, dtype=np.int32),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Part]) -> _Part:
+        """The rows of several parts."""
+        keys, stamps, has_vector, rows = zip(*parts, strict=True)
+        return cls(
+            # Taking rows from many chunks would join them each time.
+            pa.concat_tables(keys).combine_chunks(),
+            [np.concatenate(column) for column in zip(*stamps, strict=True)],
+            np.concatenate(has_vector),
+            np.concatenate(rows),
+        )
+
+    def until(self, end: int) -> _Part:
+        """The rows that count at an instant, in microseconds: they have a timestamp before it."""
+        instants = self.stamps[0]
+        counts = (instants != NEVER) & (instants <= end)
+        return self if counts.all() else self.take(np.flatnonzero(counts))
+
+    def take(self, places: RowNumbers) -> _Part:
+        """Some of the rows."""
+        return _Part(
+            self.keys.take(pa.array(places)),
+            [stamps[places] for stamps in self.stamps],
+            self.has_vector[places],
+            self.rows[places],
+        )
+
+    def newest(self) -> _Part:
+        """The newest row of each entity."""
+        newest = newest_rows(self.keys, *self.stamps)
+        return self if len(newest) == len(self.rows) else self.take(newest)
+
+
 class StreamedRows:
     """Rows of parquet files, which are read twice: keys and timestamps first, vectors later.
 
@@ -110,22 +175,31 @@ class StreamedRows:
         created = source.created_timestamp_column
         names = [*self._columns, *([created] if created else [])]
         validity = self._batches.may_hold_nulls(feature)
-        held = []
-        for batch in self._batches.read([*names, *([feature] if validity else [])]):
-            columns = dict(zip(names, batch.columns, strict=False))
-            columns[VECTOR] = batch.columns[-1].is_valid() if validity else _true(len(batch))
-            held.append(pa.table(columns))
-        table = pa.concat_tables(held) if held else pa.table({n: [] for n in [*names, VECTOR]})
-        instants = to_instants(table[source.timestamp_field])
-        created_at = to_instants(table[created]) if created else instants
-        in_window = np.asarray(table[source.timestamp_field].is_valid())
-        in_window &= instants <= to_micros(end)
-        rows = np.flatnonzero(in_window)
-        keys = table.select(join_keys).take(pa.array(rows))
-        self._rows = rows[newest_rows(keys, instants[rows], created_at[rows])]
-        self.keys = table.select(join_keys).take(pa.array(self._rows))
-        self.instants = instants[self._rows]
-        self.has_vector: Mask = np.asarray(table[VECTOR])[self._rows]
+        joined = _Part.joined(list(self._parts(names, validity, to_micros(end))))
+        self.keys, (self.instants, *_), self.has_vector, self._rows = joined.newest()
+        del joined
+        # The files' pages are not needed again.
+        pa.default_memory_pool().release_unused()
+
+    def _parts(self, names: Sequence[str], validity: bool, end: int) -> Iterator[_Part]:
+        """The rows that count at an instant, batch by batch.
+
+        Args:
+            names: the join keys and the timestamps.
+            validity: whether vectors may be null.
+            end: the instant, in microseconds.
+        """
+        keys, stamps = slice(len(self._columns) - 1), slice(len(self._columns) - 1, len(names))
+        start = None
+        for batch in self._batches.read([*names, *([self._feature] if validity else [])]):
+            start = start or 0
+            has_vector = batch.columns[-1].is_valid() if validity else None
+            table = pa.table(batch.columns[keys], names[keys])
+            yield _Part.of(table, batch.columns[stamps], has_vector, start).until(end)
+            start += len(batch)
+        if start is None:
+            nothing = pa.array([], pa.timestamp("us", "UTC"))
+            yield _Part.of(pa.table([[]] * len(names[keys]), names[keys]), [nothing], None, 0)
 
     def vectors(self, wanted: Mask, batch_rows: int) -> VectorBatches:
         """As `LatestRows.vectors`.
@@ -134,8 +208,8 @@ class StreamedRows:
             InvalidVectorsError: a file has changed since its keys were read.
         """
         self._check_files()
-        numbers = np.flatnonzero(wanted)
-        rows = self._rows[numbers]
+        numbers = np.flatnonzero(wanted).astype(np.int32)
+        rows = self._rows if len(numbers) == len(self._rows) else self._rows[numbers]
         start = 0
         read_rows = max(batch_rows, _READ_ROWS)
         for batch in self._batches.read([self._feature, *self._columns], read_rows):
@@ -236,7 +310,3 @@ def _at_one_place(source: DataSource, config: RepoConfig) -> bool:
     path = FileSource.get_uri_for_file_path(config.repo_path, source.path)
     same: bool = os.path.realpath(path) == os.path.realpath(source.path)
     return same
-
-
-def _true(count: int) -> pa.Array:
-    return pa.array(np.ones(count, bool))

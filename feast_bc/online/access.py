@@ -22,7 +22,9 @@ class StoreAccess:
 
     Attributes:
         reader: reads stored bytes. One of its own is given serialized keys instead of protos.
-        writer: makes the writer for a store and its configuration.
+        writer: makes the direct writer for a store and its configuration; None for none.
+        supports: whether that writer keeps all that a store of a configuration does.
+        at_once: without a direct writer, how many store objects may write at once.
         one_process: whether writers in several processes get into each other's way.
         delete_views: deletes the rows of views; None for what Feast does.
         missing: what the store answers for an entity without a row, given the feature's name.
@@ -31,9 +33,17 @@ class StoreAccess:
     """
 
     reader: type[StoreReader] = StoreReader
-    writer: Callable[[OnlineStore, RepoConfig], OnlineWriter] = FeastWriter
+    writer: Callable[[OnlineStore, RepoConfig], OnlineWriter] | None = None
+    supports: Callable[[RepoConfig], bool] = lambda _: True
+    at_once: int = 1
     one_process: bool = False
     delete_views: Callable[[OnlineStore, RepoConfig, Sequence[FeatureView]], None] | None = None
     missing: Callable[[str], Answer] = no_answer
     read_views: Callable[..., None] = read_views_one_by_one
     read_views_async: Callable[..., Awaitable[Any]] = read_views_one_by_one_async
+
+    def open_writer(self, store: OnlineStore, config: RepoConfig) -> OnlineWriter:
+        """The fastest writer that stores what Feast would store."""
+        if self.writer is not None and self.supports(config):
+            return self.writer(store, config)
+        return FeastWriter(store, config, self.at_once)

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 from feast import FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey as EntityKeyProto
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.repo_config import RepoConfig
 
 from feast_bc.columns.arrays import Bytes, Instants, Matrix, RowNumbers
 from feast_bc.columns.encoding import NULL, encode
 from feast_bc.columns.entity_keys import entity_key_protos, key_types
+from feast_bc.online.sharing import share_out
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - Feast hands stores naive UTC datetimes
+
+# How many rows a store is handed at once. The protos of more of them leave the caches, and Python
+# looks through them for garbage again and again.
+_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,11 @@ class ViewValues:
         """The `m` values as Feast stores them."""
         return [NULL] * len(self.rows) if self.stored is None else encode(self.stored)
 
+    def part(self, start: int, stop: int) -> ViewValues:
+        """Some of the `m` values."""
+        stored = None if self.stored is None else self.stored[start:stop]
+        return ViewValues(self.view, self.rows[start:stop], self.instants[start:stop], stored)
+
 
 class OnlineWriter(Protocol):
     """Writes one batch of entities, over whatever stands there, in Feast's own format."""
@@ -63,7 +75,8 @@ class OnlineWriter(Protocol):
 
         Args:
             keys: the entities' join keys, `n` distinct rows.
-            values: per view what to write, in this order where a store takes views one by one.
+            values: per view what to write. The last one, the entities' states, tells of the
+                others: it is written when they stand.
         """
 
 
@@ -73,11 +86,13 @@ class FeastWriter:
     Args:
         store: the online store.
         config: the feature repo's configuration.
+        at_once: how many threads may write, each through a store object of its own.
     """
 
-    def __init__(self, store: OnlineStore, config: RepoConfig) -> None:
-        self._store = store
+    def __init__(self, store: OnlineStore, config: RepoConfig, at_once: int = 1) -> None:
         self._config = config
+        self._at_once = at_once
+        self._opened = [store]
 
     def write(self, keys: pa.Table, values: Sequence[ViewValues]) -> None:
         if not values:
@@ -85,17 +100,57 @@ class FeastWriter:
         # The views of a batch have the same join keys; they share the protos.
         used = np.unique(np.concatenate([each.rows for each in values]))
         protos = entity_key_protos(keys.take(pa.array(used)), key_types(values[0].view))
-        for each in values:
-            data = [
-                (protos[place], {each.feature: ValueProto.FromString(value)}, instant, None)
-                for place, value, instant in zip(
-                    np.searchsorted(used, each.rows).tolist(),
-                    each.encoded(),
-                    map(naive_utc, each.instants.tolist()),
-                    strict=True,
-                )
-            ]
-            self._store.online_write_batch(self._config, each.view, data, None)
+        place = np.zeros(len(keys), np.int64)
+        place[used] = np.arange(len(used))
+        *others, last = values
+        for views in (others, [last]):
+            parts = list(_parts(views))
+            # A few rows are not worth another store object.
+            few = sum(len(part.rows) for part in parts) <= _ROWS
+            stores = self._opened[:1] if few else self._stores(last.view)[: len(parts)]
+            share_out(parts, [partial(self._write, store, protos, place) for store in stores])
+
+    def _write(
+        self,
+        store: OnlineStore,
+        protos: Sequence[EntityKeyProto],
+        place: RowNumbers,
+        part: ViewValues,
+    ) -> None:
+        """Write some values of one view through a store object.
+
+        Args:
+            store: the store object.
+            protos: entities.
+            place: shape `(n,)`, where each entity of the batch stands among them.
+            part: what to write.
+        """
+        data = [
+            (protos[i], {part.feature: value}, instant, None)
+            for i, value, instant in zip(
+                place[part.rows].tolist(),
+                map(ValueProto.FromString, part.encoded()),
+                map(naive_utc, part.instants.tolist()),
+                strict=True,
+            )
+        ]
+        store.online_write_batch(self._config, part.view, data, None)
+
+    def _stores(self, view: FeatureView) -> list[OnlineStore]:
+        """As many store objects as may write at once, given any stored view."""
+        while len(self._opened) < self._at_once:
+            store = type(self._opened[0])()
+            # It connects here: not every driver can do that in several threads.
+            store.online_write_batch(self._config, view, [], None)
+            self._opened.append(store)
+        return self._opened
+
+
+def _parts(values: Sequence[ViewValues]) -> Iterator[ViewValues]:
+    """What to write, in parts of as many rows as a store is handed at once."""
+    for each in values:
+        for start in range(0, len(each.rows), _ROWS):
+            yield each.part(start, start + _ROWS)
 
 
 def naive_utc(micros: int) -> datetime:

@@ -23,7 +23,7 @@ NONE = -1
 _EVER = int(np.iinfo(np.int64).max)
 """After all instants."""
 
-Winners = npt.NDArray[np.int64]
+Winners = npt.NDArray[np.int16]
 """Per row the version whose native row gives the value, or NONE."""
 
 
@@ -137,9 +137,9 @@ class Plan:
                 within the TTL, and has a vector. Versions left out have none.
 
         Returns:
-            int64 of shape `(n,)`: the winning version, or NONE.
+            int16 of shape `(n,)`: the winning version, or NONE.
         """
-        winner = np.full(len(next(iter(usable.values()))), NONE, np.int64)
+        winner = np.full(len(next(iter(usable.values()))), NONE, np.int16)
         versions = reversed(self.counting(at)) if isinstance(at, int) else self.ever_counting
         for version in versions:  # oldest first: a newer usable version overwrites
             if version in usable:

@@ -102,8 +102,9 @@ class State:
 
     def giver(self, view: int) -> Winners:
         """Shape `(n,)`: the version that gave view j's stored value; NONE for a null or nothing."""
-        gave = self.entries["gave"][:, view].astype(np.int64) - _VERSION_0
-        return np.maximum(gave, NONE)
+        gave = self.entries["gave"][:, view].astype(np.int16) - np.int16(_VERSION_0)
+        found: Winners = np.maximum(gave, np.int16(NONE))
+        return found
 
     def know(
         self,

@@ -29,8 +29,7 @@ class Changes:
     """A view's values at the end of a window, per entity.
 
     Attributes:
-        winner: int64 of shape `(n,)`, the version that gives the value, or NONE.
-        instants: shape `(n,)`, the values' event timestamps in microseconds.
+        winner: shape `(n,)`, the version that gives the value, or NONE.
         changed: shape `(n,)`, whether the value is news.
         touched: shape `(n,)`, who got a row, whether or not it changed the value.
         unknown: shape `(n,)`, where no version that counts has a row, but may have had one: what
@@ -38,10 +37,22 @@ class Changes:
     """
 
     winner: Winners
-    instants: Instants
     changed: Mask
     touched: Mask
     unknown: Mask
+    _plan: Plan
+    _rows: Mapping[int, Rows]
+    _until: int
+
+    def instants(self, entities: RowNumbers | Mask) -> Instants:
+        """The event timestamps of some entities' values, in microseconds."""
+        rows = {
+            version: Rows(each.instant[entities], each.has_vector[entities])
+            for version, each in self._rows.items()
+        }
+        instants = self._plan.instants(self.winner[entities], self._until, rows)
+        instants[instants == NEVER] = self._until
+        return instants
 
 
 def changes(plan: Plan, rows: Mapping[int, Rows], since: int | None, until: int) -> Changes:
@@ -54,14 +65,14 @@ def changes(plan: Plan, rows: Mapping[int, Rows], since: int | None, until: int)
         until: the instant, in microseconds. It dates a null that no row explains.
     """
     winner = plan.winners_now(until, rows)
-    instants = plan.instants(winner, until, rows)
-    unknown = instants == NEVER
-    instants[unknown] = until
     if since is None:
-        return Changes(winner, instants, ~unknown, ~unknown, unknown)
+        counting = [rows[version] for version in plan.counting(until) if version in rows]
+        known = np.logical_or.reduce([each.instant != NEVER for each in counting])
+        return Changes(winner, known, known, ~known, plan, rows, until)
     changed = plan.changed(since, until, winner, rows)
     touched = plan.touched(since, until, rows)
-    return Changes(winner, instants, changed, touched, np.zeros(len(winner), bool))
+    nobody = np.zeros(len(winner), bool)
+    return Changes(winner, changed, touched, nobody, plan, rows, until)
 
 
 def changed_values(
@@ -107,7 +118,7 @@ def changed_values(
         for member, table, place in zip(members, tables, places, strict=True)
     }
     vectors = values(source, found.winner[wanted], columns)
-    instants = pa.array(found.instants[wanted], pa.timestamp("us", "UTC"))
+    instants = pa.array(found.instants(wanted), pa.timestamp("us", "UTC"))
     return (
         keys.filter(pa.array(wanted))
         .append_column(feature, vectors)
@@ -123,6 +134,8 @@ def rows_at(place: RowNumbers, instants: Instants, has_vector: Mask) -> Rows:
         instants, has_vector: shape `(m,)`, that table's timestamps and validity.
     """
     present = place >= 0
+    if len(place) == len(instants) and np.array_equal(place, np.arange(len(place))):
+        return Rows(instants, has_vector)
     instant = np.full(len(place), NEVER, np.int64)
     instant[present] = instants[place[present]]
     valid = np.zeros(len(place), bool)

@@ -20,11 +20,11 @@ from feast_bc.catalog.files import CatalogFiles
 from feast_bc.errors import CatalogError, VersionConflictError
 from feast_bc.transforms import AffineTransform
 from feast_bc.transforms.artifact import save_artifact
+from tests.support.aws_server import CREDENTIALS, s3_server
 from tests.support.catalogs import problems, publish
 from tests.support.families import EXAMPLE
 from tests.support.links import affine
 from tests.support.races import race
-from tests.support.s3_server import CREDENTIALS, s3_server
 
 ROOT = Path(__file__).parents[2]
 PUBLISHER = """

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from feast_bc.errors import InvalidVectorsError
 from feast_bc.native.file_parts import FilePart, file_parts, whole_files
 from feast_bc.native.parquet_files import ParquetFiles, find_parquet
-from tests.support.s3_server import CREDENTIALS, s3_server
+from tests.support.aws_server import CREDENTIALS, s3_server
 
 COUNT = 23
 

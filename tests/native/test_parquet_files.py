@@ -20,8 +20,8 @@ from feast_bc.errors import InvalidVectorsError
 from feast_bc.native.batches import SourceBatches
 from feast_bc.native.latest_rows import LatestRows, PulledRows, StreamedRows, latest_rows
 from feast_bc.native.parquet_files import find_parquet
+from tests.support.aws_server import CREDENTIALS, s3_server
 from tests.support.families import at, make_store
-from tests.support.s3_server import CREDENTIALS, s3_server
 
 
 def write(path: Path, table: pa.Table) -> None:

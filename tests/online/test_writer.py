@@ -17,17 +17,19 @@ from feast.types import Array, Float32, Int32, Int64, PrimitiveFeastType, String
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from feast_bc.catalog.versions import EmbeddingVersion
+from feast_bc.online import writer
 from feast_bc.rule import Activation
 from feast_bc.transforms import AffineTransform
 from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.support.families import at, make_store
 from tests.support.links import stored
 from tests.support.online_stores import (
+    dynamodb_dump,
     redis_client,
     redis_dump,
     sqlite_dump,
     values_in_redis,
-    values_in_sqlite,
+    values_in_tables,
 )
 from tests.support.redis_kinds import redis_cluster, redis_sentinel
 
@@ -178,7 +180,7 @@ def test_sqlite(keys: str, tmp_path: Path) -> None:
         tmp_path,
         KEYS[keys],
         lambda folder: {"type": "sqlite", "path": str(folder / "online.db")},
-        lambda folder: values_in_sqlite(sqlite_dump(folder / "online.db")),
+        lambda folder: values_in_tables(sqlite_dump(folder / "online.db")),
         # The later end overwrites values that expired in between with nulls.
         ends=[at(0.5), at(1)],
     )
@@ -247,6 +249,25 @@ def test_a_sentinel_s_master(tmp_path: Path) -> None:
     assert len(found) > COUNT / 2
 
 
+@pytest.mark.parametrize("keys", ["int64", "composite"])
+def test_dynamodb(
+    keys: str, dynamodb: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where several objects of the store write at once."""
+    monkeypatch.setattr(writer, "_ROWS", 7)
+
+    def config(folder: Path) -> dict[str, object]:
+        template = dynamodb["table_name_template"]
+        return {**dynamodb, "table_name_template": f"{folder.name}.{template}"}
+
+    def dump(folder: Path) -> Any:
+        return values_in_tables(dynamodb_dump(config(folder)))
+
+    found, expected = both(tmp_path, KEYS[keys], config, dump, ends=[at(0.5), at(1)])
+    assert found == expected
+    assert [len(rows) > COUNT / 2 for rows in found.values()] == [True] * len(DIMS)
+
+
 def test_any_other_store(tmp_path: Path) -> None:
     """SQLite with an option that our own writer leaves to Feast's."""
     options = {"type": "sqlite", "enable_openai_compatible_store": True}
@@ -254,7 +275,7 @@ def test_any_other_store(tmp_path: Path) -> None:
         tmp_path,
         KEYS["composite"],
         lambda folder: {**options, "path": str(folder / "online.db")},
-        lambda folder: values_in_sqlite(sqlite_dump(folder / "online.db")),
+        lambda folder: values_in_tables(sqlite_dump(folder / "online.db")),
         ends=[at(0.5), at(1)],
     )
     assert found == expected
@@ -288,7 +309,7 @@ def test_batch_sizes(batch_size: int, tmp_path: Path) -> None:
         tmp_path,
         KEYS["int64"],
         lambda folder: {"type": "sqlite", "path": str(folder / "online.db")},
-        lambda folder: values_in_sqlite(sqlite_dump(folder / "online.db")),
+        lambda folder: values_in_tables(sqlite_dump(folder / "online.db")),
         materialization={"online_write_batch_size": batch_size},
     )
     assert found == expected

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 from feast.infra.online_stores.helpers import _mmh3
+
+_Rows = TypeVar("_Rows")
 
 
 def redis_client(address: str) -> redis.Redis:
@@ -35,8 +38,8 @@ def values_in_redis(
     }
 
 
-def values_in_sqlite(dump: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """A dump without what stock Feast does not store: states and records."""
+def values_in_tables(dump: dict[str, _Rows]) -> dict[str, _Rows]:
+    """A dump by tables without what stock Feast does not store: states and records."""
     ours = ("_embedding_state", "_embedding_written")
     return {name: rows for name, rows in dump.items() if not any(text in name for text in ours)}
 
@@ -54,3 +57,27 @@ def sqlite_dump(path: Path) -> dict[str, list[Any]]:
         return dump
     finally:
         connection.close()
+
+
+def dynamodb_dump(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every item of each table, by the tables' and the entities' names.
+
+    Args:
+        config: Feast's configuration of the store; its tables' names have a prefix of their own.
+    """
+    import boto3
+
+    prefix = config["table_name_template"].split("{")[0]
+    client = boto3.client("dynamodb", endpoint_url=config["endpoint_url"])
+    try:
+        names = client.get_paginator("list_tables").paginate().search("TableNames[]")
+        return {
+            name.removeprefix(prefix): {
+                item["entity_id"]["S"]: item
+                for item in client.get_paginator("scan").paginate(TableName=name).search("Items[]")
+            }
+            for name in names
+            if name.startswith(prefix)
+        }
+    finally:
+        client.close()
