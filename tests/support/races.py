@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import time
 from datetime import datetime, timedelta, timezone
+
+from fsspec.config import conf, set_conf_env
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.event import ACTIVATE, PUBLISH, ROLLBACK
@@ -73,6 +76,12 @@ def _change_activations(catalog: EmbeddingCatalog, chance: random.Random, done: 
             raise
 
 
+def _configure(environment: dict[str, str]) -> None:
+    """Configure a process as its environment would, had it been set before the start."""
+    os.environ.update(environment)
+    set_conf_env(conf)
+
+
 def race(root: str, processes: int, versions: int) -> dict[int, Outcomes]:
     """Let processes work on an empty catalog; per process what it did.
 
@@ -81,7 +90,8 @@ def race(root: str, processes: int, versions: int) -> dict[int, Outcomes]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.support.races"])
     start = time.time() + 3
-    with context.Pool(processes) as pool:
+    # The server of the forks may have begun before this test set its variables.
+    with context.Pool(processes, _configure, (dict(os.environ),)) as pool:
         jobs = [(root, number, versions, start) for number in range(processes)]
         outcomes = dict(enumerate(pool.map(publish_all, jobs, chunksize=1)))
     catalog = EmbeddingCatalog(root)

@@ -121,10 +121,12 @@ def test_publishing_twice_changes_nothing(place: Path, tmp_path: Path) -> None:
         assert published[2].manifest.metrics["training"]["centred_error"] < 0.8
 
 
-def test_the_quality_gate_stands_before_activation(place: Path, tmp_path: Path) -> None:
+def test_the_quality_gate_stands_before_publishing(place: Path, tmp_path: Path) -> None:
     done = _publish(place, tmp_path / "catalog", "--activate", method="NoBC")
     assert done.exit_code == 1
-    assert "user_embedding version 1 does not pass the quality gate" in done.output
+    assert "user_embedding version 1 is not published: the quality gate does not pass" in (
+        done.output
+    )
 
 
 def test_what_was_not_run_is_refused(place: Path, tmp_path: Path) -> None:
