@@ -18,6 +18,7 @@ from feast.repo_config import RepoConfig
 
 REDIS, SQLITE, REMOTE = "RedisOnlineStore", "SqliteOnlineStore", "RemoteOnlineStore"
 POSTGRES, DYNAMODB = "PostgreSQLOnlineStore", "DynamoDBOnlineStore"
+REMOTE_OFFLINE = "RemoteOfflineStore"
 DASK, DUCKDB, SPARK = "DaskOfflineStore", "DuckDBOfflineStore", "SparkOfflineStore"
 RAY = "RayOfflineStore"
 SPARK_ENGINE, SPARK_SOURCE = "SparkComputeEngine", "SparkSource"

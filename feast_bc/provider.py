@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from feast import Entity, FeatureStore, FeatureView
 from feast.base_feature_view import BaseFeatureView
 from feast.data_source import DataSource
@@ -28,6 +30,7 @@ from feast_bc.offline.store import backward_compatible
 from feast_bc.online.push import push_vectors
 from feast_bc.online.store import knows_version_views, on_read_capable
 from feast_bc.views.lineage import check_lineage
+from feast_bc.views.repo_store import repo_store
 from feast_bc.views.source import BackwardCompatibleSource
 from feast_bc.views.stored_views import stored_views, version_source
 
@@ -67,11 +70,13 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         self, feature_view: FeatureView, df: pd.DataFrame, field_mapping: Any = None
     ) -> None:
         store = self.online_store
-        # A client of a feature server hands the rows on: the server's provider does the rest.
-        if version_source(feature_view) is None or not knows_version_views(store):
+        if version_source(feature_view) is None:
             super().ingest_df(feature_view, df, field_mapping)
-        else:
+        elif knows_version_views(store):
             push_vectors(store, self.repo_config, feature_view, df, self._applied_view)
+        else:
+            # A client of a feature server hands the rows on: the server's provider does the rest.
+            super().ingest_df(_handed_on(feature_view), df, field_mapping)
 
     async def ingest_df_async(
         self, feature_view: FeatureView, df: pd.DataFrame, field_mapping: Any = None
@@ -80,6 +85,12 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             await super().ingest_df_async(feature_view, df, field_mapping)
         else:
             await asyncio.to_thread(self.ingest_df, feature_view, df)
+
+    def ingest_df_to_offline_store(self, feature_view: FeatureView, table: pa.Table) -> None:
+        if version_source(feature_view) is None:
+            super().ingest_df_to_offline_store(feature_view, table)
+        else:
+            self.offline_write_batch(self.repo_config, feature_view, table, None)
 
     def offline_write_batch(
         self, config: RepoConfig, feature_view: FeatureView, data: Any, progress: Any
@@ -159,9 +170,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
 
     def _registry(self) -> FeatureStore:
         if self._feature_store is None:
-            # Without its folder a registry of a relative path would be looked for where we stand.
-            folder = self.repo_config.repo_path
-            self._feature_store = FeatureStore(folder and str(folder), config=self.repo_config)
+            self._feature_store = repo_store(self.repo_config)
         return self._feature_store
 
 
@@ -200,6 +209,14 @@ def check_reserved_names(version_views: Iterable[FeatureView], all_views: Iterab
                     f"Feature view {stored.name!r} has the name under which version view "
                     f"{view.name!r} keeps what it needs in the online store. Rename one of them."
                 )
+
+
+def _handed_on(view: FeatureView) -> FeatureView:
+    """A version view whose rows may be written as they are."""
+    handed = copy.copy(view)
+    handed.batch_source = copy.copy(view.batch_source)
+    handed.batch_source.field_mapping = {}
+    return handed
 
 
 def _version_sources(views: Iterable[BaseFeatureView]) -> list[BackwardCompatibleSource]:

@@ -31,6 +31,7 @@ from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import 
 from feast.infra.offline_stores.dask import DaskOfflineStore
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob
+from feast.infra.offline_stores.remote import RemoteOfflineStore
 from feast.infra.online_stores import helpers, sqlite
 from feast.infra.online_stores.dynamodb import DynamoDBOnlineStore
 from feast.infra.online_stores.online_store import OnlineStore
@@ -53,6 +54,7 @@ from feast_bc.feast_internals import (
     RAY_SOURCE,
     REDIS,
     REMOTE,
+    REMOTE_OFFLINE,
     SPARK,
     SPARK_ENGINE,
     SPARK_SOURCE,
@@ -124,6 +126,7 @@ def test_signatures(function: Callable[..., Any]) -> None:
         (POSTGRES_OFFLINE, PostgreSQLOfflineStore),
         (DYNAMODB, DynamoDBOnlineStore),
         (REMOTE, RemoteOnlineStore),
+        (REMOTE_OFFLINE, RemoteOfflineStore),
         (DASK, DaskOfflineStore),
         (DUCKDB, DuckDBOfflineStore),
         (RAY, RayOfflineStore),

@@ -24,6 +24,7 @@ ORDER = [
     "offline",
     "online",
     "materialization",
+    "stores",
     "provider",
 ]
 """Whatever stands here imports only what stands before it."""

@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from feast_bc.errors import MaterializationError, ProviderError, UnknownVersionError
 from feast_bc.online.store import knows_version_views
+from feast_bc.views.provider_line import PROVIDER
 from feast_bc.views.serving import Serving, check_serving
-from feast_bc.views.source import PROVIDER
 from feast_bc.views.stored_views import state_view, value_views, version_source
 
 _BEGINNING = datetime(1, 1, 2, tzinfo=timezone.utc)

@@ -24,13 +24,15 @@ from feast.utils import compute_non_entity_date_range
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.instants import BEGINNING, to_micros
-from feast_bc.feast_internals import DASK, DUCKDB, RAY, SPARK, is_a
+from feast_bc.errors import ProviderError
+from feast_bc.feast_internals import DASK, DUCKDB, RAY, REMOTE_OFFLINE, SPARK, is_a
 from feast_bc.native.batch_source import column_in, parquet_files
 from feast_bc.native.latest_rows import TIMESTAMP, VECTOR, as_table, streamed_rows
 from feast_bc.native.sql.jobs import job_table
 from feast_bc.offline.retrieval import EVENT_TIMESTAMP, HistoricalRetrieval, common_join_keys
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
 from feast_bc.views.changes import changed_values
+from feast_bc.views.provider_line import check_provider
 from feast_bc.views.source import BackwardCompatibleSource
 from feast_bc.views.stored_views import version_source
 
@@ -132,6 +134,20 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             [ref for ref in feature_refs if ref.split(":")[0] in names],
             full_feature_names=full_feature_names,
         )
+        if is_a(self, REMOTE_OFFLINE):
+            # The server has the views, and a store that knows them.
+            job = inner_call(
+                config=config,
+                feature_views=feature_views,
+                feature_refs=feature_refs,
+                entity_df=entity_df,
+                registry=registry,
+                project=project,
+                full_feature_names=full_feature_names,
+                **kwargs,
+            )
+            job.vector_dims = retrieval.versions.vector_dims
+            return job
         window = {name: kwargs.pop(name, None) for name in ("start_date", "end_date")}
         if entity_df is None:
             entity_df = self._entities(config, feature_views, **window)
@@ -206,8 +222,9 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             ),
         )
 
+    @classmethod  # Feast's provider calls it on the class
     def offline_write_batch(
-        self, config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Any
+        cls, config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Any
     ) -> None:
         versions = version_source(feature_view)
         if versions is not None:
@@ -225,6 +242,8 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         start: datetime,
         end: datetime,
     ) -> RetrievalJob:
+        check_provider(config, source.name, source.embedding)
+
         def pull(member: EmbeddingVersion, until: datetime) -> pa.Table:
             return self.latest_rows(config, member.source, member.feature, join_keys, end=until)
 
@@ -245,7 +264,18 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         *,
         end: datetime,
     ) -> pa.Table:
-        """A source's latest row per entity at an instant, as `feast_bc.views.changes` takes it."""
+        """A source's latest row per entity at an instant, as `feast_bc.views.changes` takes it.
+
+        Raises:
+            ProviderError: the store is the client of an offline server.
+        """
+        if is_a(self, REMOTE_OFFLINE):
+            raise ProviderError(
+                f"source {source.name!r}: a client of an offline server cannot materialize version "
+                "views. Expected `offline_store` in feature_store.yaml to be the store that has "
+                "the native vectors; found `type: remote`. Materialize where it is, for example "
+                "with the server's feature_store.yaml."
+            )
         if is_a(self, RAY) and parquet_files(source) is not None:
             return as_table(
                 streamed_rows(config, source, feature=feature, join_keys=join_keys, end=end)
@@ -334,8 +364,11 @@ def backward_compatible(inner: type[OfflineStore]) -> type[OfflineStore]:
     """Extend an offline store class to version views; everything else stays as it is.
 
     A subclass rather than a proxy, because Feast and its engines call offline stores on their
-    class and check what they are instances of.
+    class and check what they are instances of. A class that was extended before stays as it is
+    (see `feast_bc.stores`).
     """
+    if issubclass(inner, BackwardCompatibleOfflineStore):
+        return inner
     return type(f"BackwardCompatible{inner.__name__}", (BackwardCompatibleOfflineStore, inner), {})
 
 

@@ -13,11 +13,13 @@ from feast_bc.columns.arrays import Mask, Matrix
 from feast_bc.columns.encoding import decode
 from feast_bc.columns.entity_ids import join_keys
 from feast_bc.errors import ProviderError
+from feast_bc.feast_internals import REMOTE, is_a
 from feast_bc.online.on_read import resolve
 from feast_bc.online.reader import StoreReader
 from feast_bc.online.request import VALUES, Reading, Request, run, run_async
+from feast_bc.online.store import knows_version_views
 from feast_bc.online.stores import reader_for_table
-from feast_bc.views.source import PROVIDER, serves_version_views
+from feast_bc.views.provider_line import PROVIDER
 from feast_bc.views.stored_views import is_on_read, version_source
 
 
@@ -73,14 +75,15 @@ def _prepare(store: FeatureStore, name: str, ids: Any) -> _Prepared:
         )
     keys = join_keys(view, ids)
     reader = reader_for_table(online_store, store.config, view, keys)
-    if is_on_read(view):
-        if not serves_version_views(store.config.provider):
-            raise ProviderError(
-                f"{name!r} is served on read, which takes `provider: {PROVIDER}` in "
-                f"feature_store.yaml; found `provider: {store.config.provider}`."
-            )
-        return reader, _on_read(view, len(keys))
-    return reader, _materialized(view)
+    # A feature server gives the values themselves.
+    if not is_on_read(view) or is_a(online_store, REMOTE):
+        return reader, _materialized(view)
+    if not knows_version_views(online_store):
+        raise ProviderError(
+            f"{name!r} is served on read, which takes `provider: {PROVIDER}` in "
+            f"feature_store.yaml; found `provider: {store.config.provider}`."
+        )
+    return reader, _on_read(view, len(keys))
 
 
 def _on_read(view: FeatureView, count: int) -> Reading[OnlineVectors]:

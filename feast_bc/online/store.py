@@ -21,6 +21,8 @@ from feast_bc.online.request import run, run_async
 from feast_bc.online.stores import access, reader_for
 from feast_bc.online.written_views import WrittenViews
 from feast_bc.rule import NOTHING
+from feast_bc.views.provider_line import check_provider
+from feast_bc.views.repo_store import repo_store
 from feast_bc.views.stored_views import is_on_read, stored_views, version_source
 
 
@@ -108,10 +110,22 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
         self, config: RepoConfig, feature_service_name: str, project: str, *rest: Any, **more: Any
     ) -> None:
         if self._feature_store is None:
-            self._feature_store = FeatureStore(config=config)
+            self._feature_store = repo_store(config)
         service = self._feature_store.get_feature_service(feature_service_name, allow_cache=True)
         _check_not_precomputed(service, self._feature_store.registry, project)
         super().write_precomputed_vector(config, feature_service_name, project, *rest, **more)
+
+    def online_write_batch(
+        self, config: RepoConfig, table: FeatureView, data: Any, progress: Any
+    ) -> None:
+        _check_writer(config, table)
+        super().online_write_batch(config, table, data, progress)
+
+    async def online_write_batch_async(
+        self, config: RepoConfig, table: FeatureView, data: Any, progress: Any
+    ) -> None:
+        _check_writer(config, table)
+        await super().online_write_batch_async(config, table, data, progress)
 
     def update(
         self,
@@ -183,9 +197,10 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
 def on_read_capable(inner: type[OnlineStore]) -> type[OnlineStore]:
     """Extend an online store class to views that are served on read; the rest stays as it is.
 
-    A client of a feature server stays whole: the server it asks does the transformation.
+    A client of a feature server stays whole: the server it asks does the transformation. So does
+    a class that was extended before (see `feast_bc.stores`).
     """
-    if inner.__name__ == REMOTE:
+    if inner.__name__ == REMOTE or issubclass(inner, BackwardCompatibleOnlineStore):
         return inner
     return type(f"BackwardCompatible{inner.__name__}", (BackwardCompatibleOnlineStore, inner), {})
 
@@ -224,13 +239,20 @@ def _abandoned(
     if not stored:
         return [], []
     families = {}
-    for view in [*FeatureStore(config=config).list_feature_views(), *kept]:
+    for view in [*repo_store(config).list_feature_views(), *kept]:
         source = version_source(view)
         if source is not None and view.name not in gone:
             for needed in stored_views(view):
                 stored.pop(needed.name, None)
             families[source.embedding] = view
     return list(stored.values()), [families[name] for name in embeddings & set(families)]
+
+
+def _check_writer(config: RepoConfig, view: FeatureView) -> None:
+    """Refuse an engine that writes past our provider: it knows nothing of states and records."""
+    source = version_source(view)
+    if source is not None:
+        check_provider(config, view.name, source.embedding)
 
 
 def _check_not_precomputed(

@@ -11,18 +11,17 @@ from functools import cached_property
 import numpy as np
 from feast import type_map
 from feast.data_source import DataSource
-from feast.importer import import_class
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.repo_config import RepoConfig
 from feast.value_type import ValueType
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.errors import ProviderError
-from feast_bc.feast_internals import is_a
 from feast_bc.native.batch_source import check_format
 from feast_bc.rule import Digests, Member, Plan
 from feast_bc.transforms import BackwardTransform
 from feast_bc.transforms.chain import load_chain
+from feast_bc.views.provider_line import PROVIDER, UnwritableColumns, check_provider
 from feast_bc.views.registry_plan import RegistryPlan
 from feast_bc.views.serving import (
     MATERIALIZED,
@@ -33,7 +32,6 @@ from feast_bc.views.serving import (
     check_serving,
 )
 
-PROVIDER = "feast_bc.BackwardCompatibleProvider"
 CLASS = "feast_bc.BackwardCompatibleSource"
 """Under which name the registry knows the class below, wherever it stands."""
 
@@ -82,6 +80,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             tags=tags,
             owner=owner,
         )
+        self.field_mapping = UnwritableColumns(name, timestamp_field)
         self.embedding = embedding
         self.members = tuple(members)
         self.older = tuple(older)
@@ -245,12 +244,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             InvalidVectorsError: the offline store cannot tell a batch source's format.
             FeastBCError: the chain, or a file of it, is not what was published.
         """
-        if not serves_version_views(config.provider):
-            raise ProviderError(
-                f"Feature view {self.name!r} belongs to the versioned embedding "
-                f"{self.embedding!r}, but feature_store.yaml says `provider: {config.provider}`. "
-                f"Set `provider: {PROVIDER}` there and apply again."
-            )
+        check_provider(config, self.name, self.embedding)
         for member in self.members:
             check_format(member.source, config)
             member.source.validate(config)
@@ -270,12 +264,6 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             f"{self.name!r} is a version view: no single table holds its vectors. It is read "
             f"through `provider: {PROVIDER}` in feature_store.yaml."
         )
-
-
-def serves_version_views(provider: str) -> bool:
-    """Whether a provider, as feature_store.yaml names it, is ours or is made from it."""
-    module, _, name = provider.rpartition(".")
-    return bool(module) and is_a(import_class(module, name), PROVIDER.rpartition(".")[2])
 
 
 def view_name(embedding: str, version: int) -> str:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +16,7 @@ from feast.repo_config import RepoConfig
 from feast_bc.errors import ProviderError
 from feast_bc.materialization.switch_serving import drop_serving, prepare_serving
 from tests.support.repo import COMPUTED, Repo
+from tests.support.servers import running
 
 
 @pytest.fixture(scope="module")
@@ -33,44 +29,15 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Repo:
     return made
 
 
-@contextmanager
-def running(repo: Repo, *arguments: str, health: str) -> Iterator[str]:
-    """A `feast` server on a free port; yields its address once it is healthy."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    log = repo.folder / f"{arguments[0]}.log"
-    command = [str(Path(sys.executable).with_name("feast")), *arguments]
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", port],
-            cwd=repo.folder,
-            env=repo.environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(240):
-            try:
-                if requests.get(address + health, timeout=5).ok:
-                    break
-            except requests.ConnectionError:
-                pass
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.25)
-        else:
-            pytest.fail(log.read_text())
-        yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+def served(repo: Repo, command: str) -> AbstractContextManager[str]:
+    """An HTTP server of a repo, and where it listens."""
+    return running(repo.folder, repo.environment, command, health="/health")
 
 
 def test_serve(repo: Repo) -> None:
-    with running(repo, "serve", health="/health") as address:
+    with served(repo, "serve") as address:
         answer = requests.post(
-            address + "/get-online-features",
+            f"http://{address}/get-online-features",
             json={"feature_service": "churn_model", "entities": {"user_id": [3, 1, 99]}},
             timeout=30,
         ).json()
@@ -94,11 +61,11 @@ def test_serve_on_read(tmp_path: Path) -> None:
     repo.feast("materialize", "2025-12-01T00:00:00", "2026-03-15T00:00:00")
     expected = repo.expected("user_embedding", view=0, newest=1)
     fresh = np.arange(3, dtype=np.float32)
-    with running(repo, "serve", health="/health") as address:
+    with served(repo, "serve") as address:
 
         def ask() -> dict[str, list[Any]]:
             answer = requests.post(
-                address + "/get-online-features",
+                f"http://{address}/get-online-features",
                 json={
                     "features": ["user_embedding_v0:embedding", "item_embedding_v1:embedding"],
                     "entities": {"user_id": [3, 1, 99], "item_id": ["a", "b", "a"]},
@@ -118,7 +85,7 @@ def test_serve_on_read(tmp_path: Path) -> None:
         np.testing.assert_allclose(vectors["values"][:2], expected[[2, 0]], rtol=1e-5, atol=1e-6)
         assert vectors["statuses"] == ["PRESENT", "PRESENT", "NOT_FOUND"]
         requests.post(
-            address + "/push",
+            f"http://{address}/push",
             json={
                 "push_source_name": "user_embedding_v1_push",
                 "df": {
@@ -134,7 +101,7 @@ def test_serve_on_read(tmp_path: Path) -> None:
         np.testing.assert_allclose(ask()["values"][2], pushed[0], rtol=1e-5, atol=1e-6)
     repo.catalog.rollback("user_embedding", at=COMPUTED[2])
     repo.feast("apply")
-    with running(repo, "serve", health="/health") as address:
+    with served(repo, "serve") as address:
         vectors = ask()
     native = repo.vectors["user_embedding", 0]
     np.testing.assert_allclose(vectors["values"][:2], native[[2, 0]], rtol=1e-6)
@@ -152,14 +119,14 @@ def test_a_client_of_a_feature_server(tmp_path: Path) -> None:
     repo.feast("apply")
     repo.feast("materialize", "2025-12-01T00:00:00", "2026-03-15T00:00:00")
     fresh = np.arange(3, dtype=np.float32)
-    with running(repo, "serve", health="/health") as address:
+    with served(repo, "serve") as address:
         client = FeatureStore(
             config=RepoConfig(
                 project="feast_bc",
                 provider="feast_bc.BackwardCompatibleProvider",
                 registry=str(repo.folder / "data" / "registry.db"),
                 offline_store={"type": "duckdb"},
-                online_store={"type": "remote", "path": address},
+                online_store={"type": "remote", "path": f"http://{address}"},
                 entity_key_serialization_version=3,
             )
         )
@@ -175,14 +142,16 @@ def test_a_client_of_a_feature_server(tmp_path: Path) -> None:
 
 
 def test_ui_shows_the_views_and_their_lineage(repo: Repo) -> None:
-    with running(repo, "ui", health="/health") as address:
-        assert requests.get(address, timeout=30).ok
+    with served(repo, "ui") as address:
+        assert requests.get(f"http://{address}", timeout=30).ok
         listed = requests.get(
-            address + "/api/v1/feature_views", params={"project": "feast_bc"}, timeout=30
+            f"http://{address}/api/v1/feature_views", params={"project": "feast_bc"}, timeout=30
         ).json()
         names = {view["spec"]["name"] for view in listed["featureViews"]}
         assert {"user_embedding_v0", "user_embedding_v1", "item_embedding_v0"} <= names
-        lineage = requests.get(address + "/api/v1/lineage/registry?project=feast_bc", timeout=30)
+        lineage = requests.get(
+            f"http://{address}/api/v1/lineage/registry?project=feast_bc", timeout=30
+        )
     edges = {
         (edge["source"]["name"], edge["target"]["name"]) for edge in lineage.json()["relationships"]
     }
