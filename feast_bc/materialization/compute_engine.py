@@ -179,6 +179,7 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
                 feature=member.feature,
                 join_keys=list(key_types(view)),
                 end=end,
+                unchanged=view.batch_source.keep_unchanged,
             )
 
         return LocalEngine(
