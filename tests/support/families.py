@@ -193,6 +193,30 @@ EXAMPLE = Family(
 """Version 1 takes over at hour 5, for users 1 and 3; user 2 only has version 0."""
 
 
+KEEPS = Family(
+    name="kept_embedding",
+    dims=[2, 3, 2],
+    rows=[
+        Row(0, 1, 1, (1, 2), 1),
+        Row(1, 1, 4, (1, 2, 3), 1),
+        Row(0, 2, 1, (3, 4), 1),
+        Row(1, 2, 4, (4, 5, 6), 3),
+        Row(0, 3, 1, (5, 6), None),
+        Row(1, 3, 4, (5, 5, 5), 1),
+        Row(0, 4, 1, (7, 8), 0),
+        Row(1, 4, 4, (6, 6, 6), 2),
+        Row(2, 4, 5, (1, 1), 2),
+        Row(0, 5, 1, (8, 9), 1),
+        Row(1, 5, 4, (7, 7, 7), None),
+    ],
+    active={1: [(5, None)], 2: [(5, None)]},
+    keeps=True,
+)
+"""At hour 6 user 1 keeps version 0's vector, user 4 version 1's; the others have changed, or nobody
+says that they have not."""
+KEPT_USERS = [1, 2, 3, 4, 5, 9]
+
+
 def native_table(rows: Sequence[Row], *, unchanged: bool = False) -> pa.Table:
     """Native rows as a publisher stores them; maybe with what they say of their input."""
     said = pa.array(
