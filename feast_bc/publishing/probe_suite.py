@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass
 from feast_bc.columns.arrays import Mask
 from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.publishing.probe_consumers import CONSUMERS, Double, Labels
+from feast_bc.publishing.ranks import midranks
 
 FloatMatrix = npt.NDArray[np.floating[Any]]
 
@@ -184,9 +185,7 @@ def _aurocs(scores: Double, truth: Labels) -> Double:
     """The area under the ROC curve per column, ties counted half (midranks)."""
     out = np.empty(scores.shape[1])
     for column in range(scores.shape[1]):
-        _, place, count = np.unique(scores[:, column], return_inverse=True, return_counts=True)
-        ranks = (count.cumsum() - (count - 1) / 2)[place]
-        positive = truth[:, column]
+        ranks, positive = midranks(scores[:, column]), truth[:, column]
         yes = int(positive.sum())
         out[column] = (ranks[positive].sum() - yes * (yes + 1) / 2) / (yes * (len(truth) - yes))
     return out

@@ -11,7 +11,7 @@ from tests.support.presence import there
 Vectors = npt.NDArray[np.float32]
 
 
-def native(count: int = 1500, dim: int = 8, seed: int = 0) -> Vectors:
+def native(count: int = 1000, dim: int = 8, seed: int = 0) -> Vectors:
     rng = np.random.default_rng(seed)
     return (rng.normal(size=(count, dim)) @ rng.normal(size=(dim, dim))).astype(np.float32)
 
@@ -25,7 +25,7 @@ def noise(vectors: Vectors, level: float) -> Vectors:
 def test_native_vectors_lose_nothing() -> None:
     z = native()
     report = probe_suite(z, z)
-    assert report == ProbeReport(750, 1.0, 1.0, 1.0, 1.0)
+    assert report == ProbeReport(500, 1.0, 1.0, 1.0, 1.0)
     assert report.agreement == 1.0
 
 
@@ -73,15 +73,15 @@ def test_it_is_judged_on_the_entities_that_were_named() -> None:
     judged = np.arange(len(z)) % 5 == 0
     served = z.copy()
     served[~judged] = 0
-    assert probe_suite(z, served, judged=judged) == ProbeReport(300, 1.0, 1.0, 1.0, 1.0)
+    assert probe_suite(z, served, judged=judged) == ProbeReport(200, 1.0, 1.0, 1.0, 1.0)
 
 
 def test_the_seed_decides_alone() -> None:
     z = native()
     served = noise(z, 0.3)
-    assert probe_suite(z, served, 3) == probe_suite(z, served, 3)
-    assert probe_suite(z, served, 3) != probe_suite(z, served, 4)
-    assert probe_suite(z.astype(np.float64), served, 3) == probe_suite(z, served, 3)
+    report = probe_suite(z, served, 3)
+    assert probe_suite(z.astype(np.float64), served, 3) == report
+    assert probe_suite(z, served, 4) != report
 
 
 @pytest.mark.parametrize("count", [0, 60])
