@@ -22,6 +22,7 @@ from feast_bc.cli.group import (
     instant,
     open_catalog,
 )
+from feast_bc.cli.signing import Signer, public_keys, sign, sign_option, signature_option
 
 
 @click.group(cls=CatalogGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,6 +83,7 @@ def main(**_: Any) -> None:
 )
 @click.option("--feature", default="embedding", show_default=True, help="The vector column.")
 @gate_options("Publish in any case; the catalog records it.")
+@sign_option
 @common_options
 def publish(
     embedding: str,
@@ -94,6 +96,7 @@ def publish(
     timestamp_field: str,
     feature: str,
     force: bool,
+    key: str | None,
     **thresholds: float | None,
 ) -> None:
     """Check a version's vectors, measure its transformation, and publish it.
@@ -119,7 +122,7 @@ def publish(
         raise click.UsageError("Say where the vectors are: either --vectors or --source.")
     if source_name is not None and repo is None:
         raise click.UsageError("--source NAME needs --repo DIR, the feature repo that defines it.")
-    catalog = open_catalog()
+    catalog, signer = open_catalog(), Signer(key)
 
     from feast_bc.cli.repo_source import find_source, load_config, parquet_source
     from feast_bc.publishing.publish import publish_version
@@ -141,6 +144,7 @@ def publish(
         force=force,
         stages=output.stages,
     )
+    signed = signer.sign(embedding, version)
     published, manifest = change.published, change.published.manifest
     done = (
         f"Published {embedding} version {version}: {manifest.dim} dimensions, source "
@@ -151,8 +155,9 @@ def publish(
         f"{manifest.published_at.isoformat()}; nothing changed."
     )
     output.result(
-        {"published": published.to_json(), "changed": change.changed},
+        {"published": published.to_json(), "changed": change.changed, "signed": signed},
         done if change.changed else already,
+        f"Signed: {', '.join(signed)}." if signed else "",
         output.alignment_table(published),
         output.warning(published),
         next_=f"feast-bc activate {embedding} {version}"
@@ -172,12 +177,14 @@ def publish(
     help="Instant of event time. Default: now.",
 )
 @gate_options("Activate in any case; the catalog records it.")
+@signature_option
 @common_options
 def activate(
     embedding: str,
     version: int,
     active_from: datetime | None,
     force: bool,
+    trusted: tuple[str, ...],
     **thresholds: float | None,
 ) -> None:
     """Let a version serve the views of all older versions, from an instant on.
@@ -204,6 +211,7 @@ def activate(
         active_from,
         gate=gate_of(**thresholds),
         force=force,
+        signed_by=public_keys(trusted),
     )
     published = change.published
     since = published.activations[-1].active_from.isoformat()
@@ -330,8 +338,9 @@ def versions(embedding: str | None) -> None:
 
 @main.command()
 @click.argument("embedding", required=False)
+@signature_option
 @common_options
-def verify(embedding: str | None) -> None:
+def verify(embedding: str | None, trusted: tuple[str, ...]) -> None:
     """Check every manifest, digest, link and event; exit 1 if something is wrong.
 
     A catalog without any embedding is wrong too: it may have been lost, or stand elsewhere.
@@ -340,8 +349,9 @@ def verify(embedding: str | None) -> None:
     Examples:
       feast-bc verify
       feast-bc verify user_embedding --json
+      feast-bc verify --require-signature release.pub
     """
-    checks = open_catalog().verify(embedding)
+    checks = open_catalog().verify(embedding, signed_by=public_keys(trusted))
     damaged = [check for check in checks if not check.ok]
     remarkable = [check for check in checks if check.problem or check.note]
     output.result(
@@ -359,7 +369,7 @@ def verify(embedding: str | None) -> None:
         click.get_current_context().exit(1)
 
 
-for command in (relink, withdraw, unretire):
+for command in (relink, withdraw, unretire, sign):
     main.add_command(command)
 
 
