@@ -122,7 +122,7 @@ class Clients:
 
     def _client(self, number: int, port: int, until: float) -> list[Answer]:
         rng = np.random.default_rng(number)
-        answers = []
+        answers: list[Answer] = []
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
             while not answers or time.monotonic() < until:
                 serving = SERVINGS[int(rng.integers(len(SERVINGS)))]
