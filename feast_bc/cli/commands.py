@@ -22,6 +22,7 @@ from feast_bc.cli.group import (
     instant,
     open_catalog,
 )
+from feast_bc.cli.looking import plan, show
 from feast_bc.cli.signing import Signer, public_keys, sign, sign_option, signature_option
 
 
@@ -291,18 +292,32 @@ def rollback(embedding: str, version: int | None, at: datetime | None, repo: str
 @main.command()
 @click.argument("embedding")
 @click.argument("version", type=click.IntRange(min=0))
+@click.option(
+    "--repo",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Feature repo: tells which feature services still use the view.",
+)
+@click.option("--yes", is_flag=True, help="Retire it although feature services use it.")
 @common_options
-def retire(embedding: str, version: int) -> None:
+def retire(embedding: str, version: int, repo: str | None, yes: bool) -> None:
     """Stop offering a version's view, once no consumer reads it.
 
     Its transformation and its vectors stay: older views may need them. Retiring a version again
-    changes nothing.
+    changes nothing. With --repo, a view that feature services use is retired only with --yes, or
+    once you say so.
 
     \b
-    Example:
+    Examples:
       feast-bc retire user_embedding 0
+      feast-bc retire user_embedding 0 --repo feature_repo
     """
-    change = open_catalog().retire(embedding, version)
+    catalog = open_catalog()
+    if repo is not None and not yes:
+        from feast_bc.cli.consumers import ask_consumers
+
+        ask_consumers(Path(repo), f"{embedding}_v{version}")
+    change = catalog.retire(embedding, version)
     done = (
         f"{embedding} version {version} is retired; the view {embedding}_v{version} goes with "
         "the next apply."
@@ -369,7 +384,7 @@ def verify(embedding: str | None, trusted: tuple[str, ...]) -> None:
         click.get_current_context().exit(1)
 
 
-for command in (relink, withdraw, unretire, sign):
+for command in (relink, withdraw, unretire, sign, show, plan):
     main.add_command(command)
 
 
