@@ -22,8 +22,9 @@ from feast_bc.cli.group import (
     instant,
     open_catalog,
 )
-from feast_bc.cli.looking import plan, show
+from feast_bc.cli.looking import doctor, plan, show
 from feast_bc.cli.signing import Signer, public_keys, sign, sign_option, signature_option
+from feast_bc.cli.starting import init
 
 
 @click.group(cls=CatalogGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -366,25 +367,10 @@ def verify(embedding: str | None, trusted: tuple[str, ...]) -> None:
       feast-bc verify user_embedding --json
       feast-bc verify --require-signature release.pub
     """
-    checks = open_catalog().verify(embedding, signed_by=public_keys(trusted))
-    damaged = [check for check in checks if not check.ok]
-    remarkable = [check for check in checks if check.problem or check.note]
-    output.result(
-        {
-            "ok": not damaged,
-            "checks": [
-                {"subject": c.subject, "problem": c.problem, "note": c.note} for c in checks
-            ],
-        },
-        *(f"{'ok  ' if check.ok else 'BAD '} {check.subject}" for check in checks),
-        *(f"\n{check.subject}: {check.problem or check.note}" for check in remarkable),
-        f"{len(checks)} checks, {len(damaged)} problem(s).",
-    )
-    if damaged:
-        click.get_current_context().exit(1)
+    output.checks(open_catalog().verify(embedding, signed_by=public_keys(trusted)))
 
 
-for command in (relink, withdraw, unretire, sign, show, plan):
+for command in (relink, withdraw, unretire, sign, show, plan, doctor, init):
     main.add_command(command)
 
 

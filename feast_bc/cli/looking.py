@@ -1,4 +1,4 @@
-"""The commands that only look: show, plan."""
+"""The commands that only look: show, plan, doctor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from feast_bc.cli import output
-from feast_bc.cli.group import common_options, instant, open_catalog
+from feast_bc.cli.group import CATALOG, common_options, instant, open_catalog
 
 if TYPE_CHECKING:
     from feast_bc.catalog.outlook import Outlook
@@ -105,6 +105,33 @@ def plan(
         next_=f"feast-bc {verb} {embedding} {f'--version {version}' if rollback else version}"
         f"{instant_option}",
     )
+
+
+@click.command()
+@click.option(
+    "--repo",
+    type=click.Path(exists=True, file_okay=False),
+    default=".",
+    show_default=True,
+    metavar="DIR",
+    help="Feature repo.",
+)
+@common_options
+def doctor(repo: str) -> None:
+    """Look a feature repo over; exit 1 if something is wrong.
+
+    Looked at: Feast's version, feature_store.yaml and its provider, the registry and whether the
+    catalog is newer, the catalog itself, every version's source, the transformations, and whether
+    the online store answers and was materialized. Each problem comes with its remedy.
+
+    \b
+    Example:
+      feast-bc doctor --repo feature_repo --catalog s3://ml/embeddings
+    """
+    from feast_bc.cli.examination import Examination
+
+    named = click.get_current_context().meta.get(CATALOG)
+    output.checks(Examination(Path(repo), open_catalog() if named else None).run())
 
 
 def _changes_table(

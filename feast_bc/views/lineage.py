@@ -31,7 +31,7 @@ def check_lineage(
         LineageError: it is older, or from another catalog, and was not accepted by name.
     """
     accepted = f"{source.embedding}@{head(source)}"
-    if accepted in os.environ.get(ACCEPT, "").replace(" ", "").split(","):
+    if _is_accepted(accepted):
         return
     for before in registered:
         problem = _problem(before, source) if before.embedding == source.embedding else None
@@ -43,12 +43,39 @@ def check_lineage(
             )
 
 
+def check_none_vanishes(
+    deleted: Iterable[BackwardCompatibleSource], staying: Iterable[BackwardCompatibleSource]
+) -> None:
+    """Refuse to delete all views that there are of an embedding.
+
+    Args:
+        deleted: the sources of the version views that are to go.
+        staying: those of the version views that are there afterwards.
+
+    Raises:
+        LineageError: an embedding would go, and was not given up by name.
+    """
+    gone = {source.embedding for source in deleted} - {source.embedding for source in staying}
+    for embedding in sorted(gone):
+        if not _is_accepted(f"{embedding}@none"):
+            raise LineageError(
+                f"The registry has views of the embedding {embedding!r}, the definitions none: "
+                "every consumer of it would lose its features. Is the catalog lost, or another one "
+                f"named? If the embedding is to go, set {ACCEPT}={embedding}@none for this one "
+                "apply."
+            )
+
+
 def head(source: BackwardCompatibleSource) -> str:
     """16 hex digits that name a lineage; for versions of no catalog, their content."""
     if source.history:
         return source.history[-1].rpartition("=")[2]
     versions = (*source.older, *source.members)
     return digest(" ".join(version.native_digest for version in versions).encode())[:16]
+
+
+def _is_accepted(lineage: str) -> bool:
+    return lineage in os.environ.get(ACCEPT, "").replace(" ", "").split(",")
 
 
 def _problem(before: BackwardCompatibleSource, after: BackwardCompatibleSource) -> str | None:
