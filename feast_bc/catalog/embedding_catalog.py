@@ -30,6 +30,7 @@ from feast_bc.catalog.shelf_writer import ShelfWriter
 from feast_bc.catalog.state import State
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.errors import CatalogError, DirectionError, UnknownVersionError
+from feast_bc.native.contents import Contents
 from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.transforms.holdout import Holdout
 
@@ -147,6 +148,7 @@ class EmbeddingCatalog:
         metrics: Mapping[str, Any] | None = None,
         forced: bool = False,
         gate: Mapping[str, Any] | None = None,
+        contents: Contents | None = None,
         known: Shelf | None = None,
     ) -> CatalogChange:
         """Put version k in the catalog: whole, or not at all; immutable from then on.
@@ -166,6 +168,8 @@ class EmbeddingCatalog:
             metrics: JSON values to keep with the version.
             forced: whether the quality gate was overridden; kept in the event.
             gate: what the quality gate measured; kept in the event.
+            contents: what the source holds, by which later runs know it again; kept in the event.
+                None binds the version to no rows.
             known: what `shelf` gave, so that it is not read again; None reads it. What happened
                 since is noticed all the same.
 
@@ -188,7 +192,26 @@ class EmbeddingCatalog:
             metrics=metrics or {},
             forced=forced,
             gate=gate,
+            contents=contents,
         )
+
+    def recount(
+        self, embedding: str, version: int, contents: Contents, *, known: Shelf | None = None
+    ) -> CatalogChange:
+        """Note anew what a version's source holds; it counts from the next `feast apply` on.
+
+        Noting the same again changes nothing.
+
+        Args:
+            embedding, version: the version.
+            contents: what its source holds now.
+            known: as on `publish`.
+
+        Raises:
+            UnknownVersionError: no such version.
+            VersionConflictError: the version was withdrawn since `known` was read.
+        """
+        return ShelfWriter(self._files, known or self.shelf(embedding)).recount(version, contents)
 
     def relink(
         self,

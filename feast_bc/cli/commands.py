@@ -6,6 +6,7 @@ version and usage errors do without it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from feast_bc.cli.group import (
     instant,
     open_catalog,
 )
+from feast_bc.errors import FeastBCError
 
 
 @click.group(cls=CatalogGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -81,6 +83,14 @@ def main(**_: Any) -> None:
     "--timestamp-field", default="event_timestamp", show_default=True, help="For --vectors."
 )
 @click.option("--feature", default="embedding", show_default=True, help="The vector column.")
+@click.option(
+    "--allow-shrink",
+    "max_shrink",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Of a published version: up to this share of its rows may be gone, and what its source "
+    "holds now counts from the next apply on. Without it: 0.01, and nothing new is noted.",
+)
 @gate_options("Publish in any case; the catalog records it.")
 @common_options
 def publish(
@@ -93,6 +103,7 @@ def publish(
     join_keys: tuple[str, ...],
     timestamp_field: str,
     feature: str,
+    max_shrink: float | None,
     force: bool,
     **thresholds: float | None,
 ) -> None:
@@ -107,7 +118,9 @@ def publish(
     would refuse is refused already here, with exit code 3: a wrong transformation is in the way of
     all versions to come.
 
-    A published version is immutable; publishing the same again changes nothing.
+    A published version is immutable; publishing the same again changes nothing. The catalog notes
+    what the source holds (how many rows, up to when, digests of a sample): a source that is empty,
+    cut or overwritten later is refused, here and by every run. Rows may be appended.
 
     \b
     Examples:
@@ -139,24 +152,27 @@ def publish(
         config=load_config(Path(repo)) if repo else None,
         gate=gate_of(**thresholds),
         force=force,
+        max_shrink=max_shrink,
         stages=output.stages,
     )
     published, manifest = change.published, change.published.manifest
+    recounted = change.changed and published.events[-1].event == "recount"
     done = (
         f"Published {embedding} version {version}: {manifest.dim} dimensions, source "
         f"{manifest.source.name}."
     )
     already = (
         f"{embedding} version {version} was published already, at "
-        f"{manifest.published_at.isoformat()}; nothing changed."
+        f"{manifest.published_at.isoformat()}; "
+        + ("what its source holds now is noted." if recounted else "nothing changed.")
     )
     output.result(
         {"published": published.to_json(), "changed": change.changed},
-        done if change.changed else already,
+        done if change.changed and not recounted else already,
         output.alignment_table(published),
         output.warning(published),
         next_=f"feast-bc activate {embedding} {version}"
-        if version
+        if version and not recounted
         else "feast apply, then feast materialize",
     )
 
@@ -330,18 +346,38 @@ def versions(embedding: str | None) -> None:
 
 @main.command()
 @click.argument("embedding", required=False)
+@click.option(
+    "--sources", is_flag=True, help="Also that every version's source holds what was published."
+)
+@click.option(
+    "--repo",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Feature repo: how --sources that are not files are read.",
+)
 @common_options
-def verify(embedding: str | None) -> None:
+def verify(embedding: str | None, sources: bool, repo: str | None) -> None:
     """Check every manifest, digest, link and event; exit 1 if something is wrong.
 
-    A catalog without any embedding is wrong too: it may have been lost, or stand elsewhere.
+    A catalog without any embedding is wrong too: it may have been lost, or stand elsewhere. With
+    --sources, what a run would refuse of a source is a problem as well.
 
     \b
     Examples:
       feast-bc verify
       feast-bc verify user_embedding --json
+      feast-bc verify --sources --repo feature_repo
     """
-    checks = open_catalog().verify(embedding)
+    catalog = open_catalog()
+    checks = catalog.verify(embedding)
+    if sources:
+        from feast_bc.cli.repo_source import load_config
+        from feast_bc.publishing.source_check import source_checks
+
+        config = load_config(Path(repo)) if repo else None
+        with suppress(FeastBCError):  # told above
+            for name in catalog.embeddings() if embedding is None else [embedding]:
+                checks += source_checks(catalog.published(name), config)
     damaged = [check for check in checks if not check.ok]
     remarkable = [check for check in checks if check.problem or check.note]
     output.result(

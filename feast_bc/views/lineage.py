@@ -7,9 +7,9 @@ without a word: stored vectors would be read as another version's.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
+from feast_bc.accepted import is_accepted
 from feast_bc.errors import LineageError
 from feast_bc.transforms.artifact import digest
 from feast_bc.views.source import BackwardCompatibleSource
@@ -31,7 +31,7 @@ def check_lineage(
         LineageError: it is older, or from another catalog, and was not accepted by name.
     """
     accepted = f"{source.embedding}@{head(source)}"
-    if accepted in os.environ.get(ACCEPT, "").replace(" ", "").split(","):
+    if is_accepted(ACCEPT, accepted):
         return
     for before in registered:
         problem = _problem(before, source) if before.embedding == source.embedding else None
