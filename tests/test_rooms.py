@@ -12,6 +12,7 @@ ROOT = Path(feast_bc.__file__).parent
 ORDER = [
     "errors",
     "feast_internals",
+    "accepted",
     "stored_format",
     "columns",
     "clock",

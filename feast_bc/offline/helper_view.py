@@ -23,19 +23,24 @@ class HelperView:
     Attributes:
         view: the feature view.
         member: the version.
-        of: what its vectors are, for error messages.
+        embedding: the versioned embedding's name.
     """
 
     view: FeatureView
     member: EmbeddingVersion
-    of: str
+    embedding: str
 
     @classmethod
     def of_member(cls, name: str, view: FeatureView, member: EmbeddingVersion) -> HelperView:
         """The helper called `name` that joins a version's vectors as `view` joins its own."""
         feature = Field(name=member.feature, dtype=Array(Float32))
         helper = view_like(view, name, feature, member.source)
-        return cls(helper, member, describe(view.batch_source.embedding, member))
+        return cls(helper, member, view.batch_source.embedding)
+
+    @property
+    def of(self) -> str:
+        """What its vectors are, for error messages."""
+        return describe(self.embedding, self.member)
 
     @property
     def ref(self) -> str:

@@ -31,9 +31,11 @@ from feast_bc.native.latest_rows import TIMESTAMP, VECTOR, as_table, streamed_ro
 from feast_bc.native.sql.jobs import job_table
 from feast_bc.offline.retrieval import EVENT_TIMESTAMP, HistoricalRetrieval, common_join_keys
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
+from feast_bc.offline.source_check import check_sources
 from feast_bc.views.changes import changed_values
 from feast_bc.views.provider_line import check_provider
 from feast_bc.views.source import BackwardCompatibleSource
+from feast_bc.views.source_check import check_source, looking
 from feast_bc.views.stored_views import version_source
 
 
@@ -148,6 +150,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             )
             job.vector_dims = retrieval.versions.vector_dims
             return job
+        check_sources(retrieval.versions.helpers, config, self)
         window = {name: kwargs.pop(name, None) for name in ("start_date", "end_date")}
         if entity_df is None:
             entity_df = self._entities(config, feature_views, **window)
@@ -243,6 +246,8 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         end: datetime,
     ) -> RetrievalJob:
         check_provider(config, source.name, source.embedding)
+        for member in source.members:
+            check_source(source.embedding, member, looking(join_keys, config, self))
 
         def pull(member: EmbeddingVersion, until: datetime) -> pa.Table:
             return self.latest_rows(config, member.source, member.feature, join_keys, end=until)

@@ -7,9 +7,9 @@ without a word: stored vectors would be read as another version's.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
+from feast_bc.accepted import is_accepted
 from feast_bc.errors import LineageError
 from feast_bc.transforms.artifact import digest
 from feast_bc.views.source import BackwardCompatibleSource
@@ -31,7 +31,7 @@ def check_lineage(
         LineageError: it is older, or from another catalog, and was not accepted by name.
     """
     accepted = f"{source.embedding}@{head(source)}"
-    if _is_accepted(accepted):
+    if is_accepted(ACCEPT, accepted):
         return
     for before in registered:
         problem = _problem(before, source) if before.embedding == source.embedding else None
@@ -57,7 +57,7 @@ def check_none_vanishes(
     """
     gone = {source.embedding for source in deleted} - {source.embedding for source in staying}
     for embedding in sorted(gone):
-        if not _is_accepted(f"{embedding}@none"):
+        if not is_accepted(ACCEPT, f"{embedding}@none"):
             raise LineageError(
                 f"The registry has views of the embedding {embedding!r}, the definitions none: "
                 "every consumer of it would lose its features. Is the catalog lost, or another one "
@@ -72,10 +72,6 @@ def head(source: BackwardCompatibleSource) -> str:
         return source.history[-1].rpartition("=")[2]
     versions = (*source.older, *source.members)
     return digest(" ".join(version.native_digest for version in versions).encode())[:16]
-
-
-def _is_accepted(lineage: str) -> bool:
-    return lineage in os.environ.get(ACCEPT, "").replace(" ", "").split(",")
 
 
 def _problem(before: BackwardCompatibleSource, after: BackwardCompatibleSource) -> str | None:
