@@ -24,6 +24,7 @@ from feast_bc.native.batch_source import column_in, is_parquet_to_duckdb
 from feast_bc.native.joined_rows import NO_ROW
 from feast_bc.native.parquet_nulls import may_hold_nulls
 from feast_bc.native.point_in_time import NewestRows, newest_row_at
+from feast_bc.native.reading import reading
 
 # A row's number is that of its file, and its place in the file in the lower bits.
 _FILE_SHIFT = 40
@@ -86,18 +87,19 @@ class ParquetRows:
             row = f"CASE WHEN {_quoted(self._vector)} IS NULL THEN {NO_ROW} ELSE {row} END"
         native["row"] = row
         columns = ", ".join(f'{expression} AS "{name}"' for name, expression in native.items())
-        return newest_row_at(
-            self._connection,
-            f"SELECT {columns} FROM read_parquet($files)",  # noqa: S608
-            entities,
-            keys=list(keys.values()),
-            timestamp=timestamp,
-            ttl=ttl,
-            with_created=bool(created),
-            filter_by_created_timestamp=filter_by_created_timestamp,
-            with_unchanged=self._unchanged is not None,
-            parameters={"files": self._files},
-        )
+        with reading(self._of):
+            return newest_row_at(
+                self._connection,
+                f"SELECT {columns} FROM read_parquet($files)",  # noqa: S608
+                entities,
+                keys=list(keys.values()),
+                timestamp=timestamp,
+                ttl=ttl,
+                with_created=bool(created),
+                filter_by_created_timestamp=filter_by_created_timestamp,
+                with_unchanged=self._unchanged is not None,
+                parameters={"files": self._files},
+            )
 
     def fetch(self, rows: RowNumbers) -> Matrix:
         """As `JoinableRows.fetch`."""

@@ -19,6 +19,7 @@ from feast_bc.native.batch_source import column_in
 from feast_bc.native.file_parts import FilePart
 from feast_bc.native.joined_rows import NO_ROW
 from feast_bc.native.point_in_time import NewestRows, newest_row_at
+from feast_bc.native.reading import reading
 from feast_bc.native.vector_batches import rewritten
 
 
@@ -82,17 +83,18 @@ class SourceRows:
         columns += [
             f'CAST("{name}" AS TIMESTAMPTZ) AS "{name}"' for name in named if name[0] != "k"
         ]
-        found = newest_row_at(
-            self._connection,
-            f'SELECT {", ".join(columns)}, "row" FROM numbered',  # noqa: S608
-            entities,
-            keys=list(keys.values()),
-            timestamp=timestamp,
-            ttl=ttl,
-            with_created=bool(created),
-            filter_by_created_timestamp=filter_by_created_timestamp,
-            with_unchanged=self._unchanged is not None,
-        )
+        with reading(self._of):
+            found = newest_row_at(
+                self._connection,
+                f'SELECT {", ".join(columns)}, "row" FROM numbered',  # noqa: S608
+                entities,
+                keys=list(keys.values()),
+                timestamp=timestamp,
+                ttl=ttl,
+                with_created=bool(created),
+                filter_by_created_timestamp=filter_by_created_timestamp,
+                with_unchanged=self._unchanged is not None,
+            )
         self._connection.unregister("numbered")
         return found
 

@@ -25,14 +25,14 @@ class HelperView:
     Attributes:
         view: the feature view.
         member: the version.
-        of: what its vectors are, for error messages.
+        embedding: the versioned embedding's name.
         unchanged: the feature that says from when an entity's input is unchanged, where unchanged
             vectors are kept; else None.
     """
 
     view: FeatureView
     member: EmbeddingVersion
-    of: str
+    embedding: str
     unchanged: str | None = None
 
     @classmethod
@@ -43,7 +43,12 @@ class HelperView:
         if source.keep_unchanged is not None:
             features.append(Field(name=source.keep_unchanged, dtype=UnixTimestamp))
         helper = view_like(view, name, features, member.source)
-        return cls(helper, member, describe(source.embedding, member), source.keep_unchanged)
+        return cls(helper, member, source.embedding, source.keep_unchanged)
+
+    @property
+    def of(self) -> str:
+        """What its vectors are, for error messages."""
+        return describe(self.embedding, self.member)
 
     @property
     def refs(self) -> list[str]:

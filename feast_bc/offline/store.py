@@ -29,16 +29,13 @@ from feast_bc.feast_internals import DASK, DUCKDB, RAY, REMOTE_OFFLINE, SPARK, i
 from feast_bc.native.batch_source import column_in, parquet_files
 from feast_bc.native.latest_rows import TIMESTAMP, UNCHANGED, VECTOR, as_table, streamed_rows
 from feast_bc.native.sql.jobs import job_table
-from feast_bc.offline.retrieval import (
-    EVENT_TIMESTAMP,
-    HistoricalRetrieval,
-    common_join_keys,
-    edge,
-)
+from feast_bc.offline.retrieval import EVENT_TIMESTAMP, HistoricalRetrieval, common_join_keys, edge
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
+from feast_bc.offline.source_check import check_sources
 from feast_bc.views.changes import changed_values
 from feast_bc.views.provider_line import check_provider
 from feast_bc.views.source import BackwardCompatibleSource
+from feast_bc.views.source_check import check_source, looking
 from feast_bc.views.stored_views import version_source
 
 
@@ -153,6 +150,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             )
             job.vector_dims = retrieval.versions.vector_dims
             return job
+        check_sources(retrieval.versions.helpers, config, self)
         window = {name: kwargs.pop(name, None) for name in ("start_date", "end_date")}
         if entity_df is None:
             entity_df = self._entities(config, feature_views, **window)
@@ -248,6 +246,8 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         end: datetime,
     ) -> RetrievalJob:
         check_provider(config, source.name, source.embedding)
+        for member in source.members:
+            check_source(source.embedding, member, looking(join_keys, config, self))
 
         def pull(member: EmbeddingVersion, until: datetime) -> pa.Table:
             return self.latest_rows(
@@ -290,16 +290,10 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
                 "with the server's feature_store.yaml."
             )
         if is_a(self, RAY) and parquet_files(source) is not None:
-            return as_table(
-                streamed_rows(
-                    config,
-                    source,
-                    feature=feature,
-                    join_keys=join_keys,
-                    end=end,
-                    unchanged=unchanged,
-                )
+            rows = streamed_rows(
+                config, source, feature=feature, join_keys=join_keys, end=end, unchanged=unchanged
             )
+            return as_table(rows)
         names = {VECTOR: feature, TIMESTAMP: source.timestamp_field}
         if unchanged is not None:
             names[UNCHANGED] = unchanged

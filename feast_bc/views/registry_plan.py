@@ -64,6 +64,7 @@ class MemberEntry(Part):
     retired: bool
     manifest_sha256: str
     replaced_transform: str = ""
+    contents: str = ""
 
     @classmethod
     def of(cls, member: EmbeddingVersion) -> MemberEntry:
@@ -80,6 +81,7 @@ class MemberEntry(Part):
             retired=member.retired,
             manifest_sha256=member.manifest_sha256,
             replaced_transform=member.replaced_transform,
+            contents=member.contents,
         )
 
     def as_version(self, *, of: str) -> EmbeddingVersion:
@@ -93,6 +95,7 @@ class MemberEntry(Part):
             retired=self.retired,
             manifest_sha256=self.manifest_sha256,
             replaced_transform=self.replaced_transform,
+            contents=self.contents,
         )
 
 
@@ -105,7 +108,7 @@ class RegistryPlan(StoredFormat):
         serving: what stands in the online store.
         rollback_versions: after so many rollbacks a view that is served on read still has its
             values at hand. Schema 1 has no such field: it is 1.
-        members: versions j, j+1, ..., K.
+        members: versions j, j+1, ..., K; before schema 3 without what their sources held.
         older: versions 0, 1, ..., j-1.
         history: the lineage of the catalog that the versions come from, see
             `feast_bc.catalog.shelf`; None where they come from none.
@@ -115,8 +118,8 @@ class RegistryPlan(StoredFormat):
 
     NOUN = "the plan of a version view"
     REMEDY = "Run `feast apply` again."
-    SCHEMA = 3
-    SINCE: ClassVar = {"rollback_versions": 2, "history": 2, "keep_unchanged": 3}
+    SCHEMA = 4
+    SINCE: ClassVar = {"rollback_versions": 2, "history": 2, "keep_unchanged": 4}
 
     embedding: str
     ttl_seconds: float | None = Field(ge=0, lt=1e13)  # what a timedelta holds

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from feast import FeatureStore
 
-from feast_bc.errors import DimensionError
+from feast_bc.errors import DimensionError, InvalidVectorsError
+from tests.support.bad_sources import FAMILY, FAULTS, bound
 from tests.support.families import EXAMPLE, KEEPS, KEPT_USERS, USER, at, online, same
 from tests.support.spark import needs_java, over_spark, session, spark_config, spark_workers
 
@@ -109,3 +110,31 @@ def test_only_counts_come_to_the_driver(store: FeatureStore) -> None:
     with patch("feast_bc.offline.store.BackwardCompatibleOfflineStore.latest_rows") as pulled:
         store.materialize(at(0), at(8))
     assert not pulled.called
+
+
+def test_a_source_that_went_bad(
+    store: FeatureStore, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Counted and sampled by Spark, where its engine does the work."""
+    if store.config.batch_engine.type != "spark.engine":
+        pytest.skip("The local engine pulls a Spark source once, as one table.")
+    folder = tmp_path_factory.mktemp("bad")
+    family = bound(FAMILY.write_over(folder, over_spark), store.config)
+    config = store.config.model_copy(
+        update={"registry_config": {"path": str(folder / "registry.db")}, "project": "bad"}
+    )
+    store = FeatureStore(config=config)
+    store.apply([USER, *family.feature_views().values()])
+    path = folder / "v1.parquet"
+    right = path.read_bytes()
+    for fault in ("empty", "shrunken", "other vectors", "text keys", "missing"):
+        spoil, told = FAULTS[fault]
+        path.write_bytes(right)
+        spoil(path)
+        session().catalog.clearCache()
+        with pytest.raises(InvalidVectorsError, match=f"(?s)source 'v1'.*{told}"):
+            store.materialize(at(0), at(3))
+    path.write_bytes(right)
+    session().catalog.clearCache()
+    store.materialize(at(0), at(3))
+    same(online(store, "user_embedding_v0", [1, 2]), [FAMILY.value(0, u, 3) for u in (1, 2)])

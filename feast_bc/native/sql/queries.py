@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.native.batch_source import column_in
 from feast_bc.native.sql.dialects import Dialect
+
+_END = datetime(9999, 1, 1, tzinfo=timezone.utc)
+"""After every event."""
 
 AT, PRESENT, VECTOR, UNCHANGED = "fbc_at", "fbc_present", "fbc_vector", "fbc_unchanged"
 """What a query calls the event timestamp, whether there is a vector (1 or 0), the vector, and from
@@ -102,6 +105,28 @@ class Queries:
         columns = ", ".join(self._column(name) for name in names)
         return f"SELECT {columns} FROM {self._relation} ORDER BY {', '.join(order)}"  # noqa: S608
 
+    def counted(self) -> str:
+        """One row: the number of rows as PRESENT, and the newest timestamp as AT."""
+        at = self._column(self.source.timestamp_field)
+        where = f" WHERE {self._until(at, _END)}" if self.source.date_partition_column else ""
+        return f"SELECT COUNT(*) AS {PRESENT}, MAX({at}) AS {AT} FROM {self._relation}{where}"  # noqa: S608
+
+    def some_keys(self) -> str:
+        """The join keys of a row, as `keys` names them."""
+        return f"SELECT {self._named_keys} FROM {self._relation} LIMIT 1"  # noqa: S608
+
+    def rows_among(self, entities: str) -> str:
+        """All rows of some entities, with the columns `keys`, AT and VECTOR.
+
+        Args:
+            entities: from `among`.
+        """
+        at, vector = self._column(self.source.timestamp_field), self._column(self.feature)
+        return (
+            f"SELECT {self._named_keys}, {at} AS {AT}, {vector} AS {VECTOR} "  # noqa: S608
+            f"FROM {self._relation} WHERE {entities}"
+        )
+
     def among(self, entities: pa.Table) -> str | None:
         """A condition that these entities meet, and few others.
 
@@ -120,6 +145,11 @@ class Queries:
             conditions.append(f"{self._column(key)} IN ({', '.join(values)})")
         condition = " AND ".join(conditions)
         return condition if len(condition) <= self.dialect.query_bytes else None
+
+    @property
+    def _named_keys(self) -> str:
+        keys = map(self._column, self.join_keys)
+        return ", ".join(f"{key} AS {name}" for key, name in zip(keys, self.keys, strict=True))
 
     @property
     def _relation(self) -> str:
