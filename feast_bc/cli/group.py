@@ -90,6 +90,12 @@ def gate_options(force: str) -> Callable[[Command], Command]:
                 "--min-cosine", type=click.FloatRange(-1, 1), help="Refuse below this mean cosine."
             ),
             click.option(
+                "--min-agreement",
+                type=click.FloatRange(max=1),
+                help="Refuse where a kind of small consumer model keeps less of its skill; 1 is as "
+                "on native vectors. Default: 0.5.",
+            ),
+            click.option(
                 "--max-centred-error",
                 type=click.FloatRange(min=0),
                 help="Refuse above this ||z~ - z|| / ||z - mean||; the mean vector alone has 1. "
@@ -102,13 +108,11 @@ def gate_options(force: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def gate_of(max_centred_error: float | None = None, min_cosine: float | None = None) -> QualityGate:
-    """The gate with the thresholds that were given."""
-    from feast_bc.publishing.quality_gate import MAX_CENTRED_ERROR, QualityGate
+def gate_of(**thresholds: float | None) -> QualityGate:
+    """The gate with the thresholds that were given; those that are None are its own."""
+    from feast_bc.publishing.quality_gate import QualityGate
 
-    if max_centred_error is None:
-        max_centred_error = MAX_CENTRED_ERROR
-    return QualityGate(max_centred_error, min_cosine)
+    return QualityGate(**{name: value for name, value in thresholds.items() if value is not None})
 
 
 def open_catalog() -> EmbeddingCatalog:

@@ -184,6 +184,7 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
                     feature=member.feature,
                     join_keys=list(types),
                     end=end,
+                    unchanged=view.batch_source.keep_unchanged,
                 )
 
         return LocalEngine(

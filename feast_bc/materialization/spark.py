@@ -29,6 +29,7 @@ from feast_bc.materialization.shipped_work import (
     HAS_VECTOR,
     INSTANT,
     NEEDED,
+    UNCHANGED,
     VECTOR,
     VERSION,
     ShippedWork,
@@ -134,7 +135,7 @@ class SparkEngine:
         for member, users in work.members().items():
             try:
                 with reading(f"source {member.source.name!r}"), in_utc(self._session):
-                    natives[member] = self._native(member, work.newest)
+                    natives[member] = self._native(member, work.newest, work.family.keep_unchanged)
             except Exception as error:  # Spark raises whatever its reader raises
                 work.fail(users, error)
         if not work.alive():
@@ -185,7 +186,9 @@ class SparkEngine:
             if row["view"] is not None:
                 work.errors.setdefault(row["view"], reported(row["error"], row["message"]))
 
-    def _native(self, member: EmbeddingVersion, view: FeatureView) -> DataFrame:
+    def _native(
+        self, member: EmbeddingVersion, view: FeatureView, unchanged: str | None
+    ) -> DataFrame:
         """All rows of a version's source: keys as the view types them, instants, the vector."""
         source = member.source
         table = self._session.sql(f"SELECT * FROM {source.get_table_query_string()}")  # noqa: S608
@@ -196,8 +199,9 @@ class SparkEngine:
         ]
         columns.append(f.lit(member.version).alias(VERSION))
         columns.append(_micros(table, column_in(source, source.timestamp_field)).alias(INSTANT))
-        at = _micros(table, column_in(source, created)) if created else f.lit(None).cast("bigint")
-        columns.append(at.alias(CREATED))
+        for name, column in ((CREATED, created), (UNCHANGED, unchanged)):
+            at = _micros(table, column_in(source, column)) if column else f.lit(None).cast("bigint")
+            columns.append(at.alias(name))
         columns.append(_column(column_in(source, member.feature)).alias(VECTOR))
         return table.select(columns)
 
@@ -218,6 +222,7 @@ class SparkEngine:
                 VERSION,
                 INSTANT,
                 CREATED,
+                UNCHANGED,
                 f.col(VECTOR).isNotNull().alias(HAS_VECTOR),
             )
             for native in natives.values()
@@ -261,6 +266,7 @@ class SparkEngine:
             VERSION,
             INSTANT,
             CREATED,
+            UNCHANGED,
             f.col(VECTOR).isNotNull().alias(HAS_VECTOR),
             f.lit(None).cast("boolean").alias(NEEDED),
             f.col(VECTOR).cast("array<float>").alias(VECTOR),

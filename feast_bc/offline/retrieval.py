@@ -192,7 +192,14 @@ class HistoricalRetrieval:
                 member = helper.member
                 if not files(connection, member.source):
                     return None
-                return ParquetRows(connection, member.source, member.feature, member.dim, helper.of)
+                return ParquetRows(
+                    connection,
+                    member.source,
+                    member.feature,
+                    member.dim,
+                    helper.of,
+                    unchanged=helper.unchanged,
+                )
 
             return join_natives(
                 self.versions,
@@ -231,7 +238,8 @@ class HistoricalRetrieval:
         """The features of some of the `inner_views` that are needed."""
         names = {view.projection.name_to_use() for view in views}
         refs = [ref for ref in self.refs if ref.split(":")[0] in names]
-        return refs + [h.ref for h in self.versions.helpers if h.view.name in names]
+        own = [ref for h in self.versions.helpers if h.view.name in names for ref in h.refs]
+        return refs + own
 
 
 def with_utc(entity_df: pd.DataFrame) -> tuple[pd.DataFrame, str]:

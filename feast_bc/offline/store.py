@@ -27,7 +27,7 @@ from feast_bc.columns.instants import BEGINNING, to_micros
 from feast_bc.errors import ProviderError
 from feast_bc.feast_internals import DASK, DUCKDB, RAY, REMOTE_OFFLINE, SPARK, is_a
 from feast_bc.native.batch_source import column_in, parquet_files
-from feast_bc.native.latest_rows import TIMESTAMP, VECTOR, as_table, streamed_rows
+from feast_bc.native.latest_rows import TIMESTAMP, UNCHANGED, VECTOR, as_table, streamed_rows
 from feast_bc.native.sql.jobs import job_table
 from feast_bc.offline.retrieval import EVENT_TIMESTAMP, HistoricalRetrieval, common_join_keys
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
@@ -250,7 +250,14 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             check_source(source.embedding, member, looking(join_keys, config, self))
 
         def pull(member: EmbeddingVersion, until: datetime) -> pa.Table:
-            return self.latest_rows(config, member.source, member.feature, join_keys, end=until)
+            return self.latest_rows(
+                config,
+                member.source,
+                member.feature,
+                join_keys,
+                end=until,
+                unchanged=source.keep_unchanged,
+            )
 
         (feature,) = features
         return BackwardCompatibleRetrievalJob(
@@ -268,6 +275,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         join_keys: list[str],
         *,
         end: datetime,
+        unchanged: str | None = None,
     ) -> pa.Table:
         """A source's latest row per entity at an instant, as `feast_bc.views.changes` takes it.
 
@@ -283,21 +291,30 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             )
         if is_a(self, RAY) and parquet_files(source) is not None:
             return as_table(
-                streamed_rows(config, source, feature=feature, join_keys=join_keys, end=end)
+                streamed_rows(
+                    config,
+                    source,
+                    feature=feature,
+                    join_keys=join_keys,
+                    end=end,
+                    unchanged=unchanged,
+                )
             )
-        vector, timestamp = column_in(source, feature), column_in(source, source.timestamp_field)
-        job = self._latest_job(config, source, feature, join_keys, BEGINNING, end)
+        names = {VECTOR: feature, TIMESTAMP: source.timestamp_field}
+        if unchanged is not None:
+            names[UNCHANGED] = unchanged
+        columns = [column_in(source, name) for name in names.values()]
+        features = [name for name in (feature, unchanged) if name]
+        job = self._latest_job(config, source, features, join_keys, BEGINNING, end)
         with self._utc(job):
             table = job_table(job, config)
-        return table.select([*join_keys, vector, timestamp]).rename_columns(
-            [*join_keys, VECTOR, TIMESTAMP]
-        )
+        return table.select([*join_keys, *columns]).rename_columns([*join_keys, *names])
 
     def _latest_job(
         self,
         config: RepoConfig,
         source: DataSource,
-        feature: str,
+        features: Sequence[str],
         join_keys: list[str],
         start: datetime,
         end: datetime,
@@ -306,7 +323,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             config=config,
             data_source=source,
             join_key_columns=join_keys,
-            feature_name_columns=[column_in(source, feature)],
+            feature_name_columns=[column_in(source, feature) for feature in features],
             timestamp_field=column_in(source, source.timestamp_field),
             created_timestamp_column=column_in(source, source.created_timestamp_column) or None,
             start_date=start,
@@ -356,7 +373,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             rows = streamed_rows(config, source, feature=feature, join_keys=join_keys, end=end)
             keys = rows.keys.filter(pa.array(rows.instants >= to_micros(start))).to_pandas()
             return keys
-        job = self._latest_job(config, source, feature, join_keys, start, end)
+        job = self._latest_job(config, source, [feature], join_keys, start, end)
         if is_a(self, SPARK):
             with self._utc(job):  # keys alone come to the driver
                 keys = job.to_spark_df().select(*join_keys).distinct().toPandas()

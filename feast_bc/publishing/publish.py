@@ -14,7 +14,15 @@ from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.errors import CatalogError, ChainGapError
 from feast_bc.native.native_vectors import read_native_vectors
 from feast_bc.publishing.alignment_report import alignment_report
-from feast_bc.publishing.measurement import Stages, chains_of, load_link, read_natives, silent
+from feast_bc.publishing.measurement import (
+    Stages,
+    chains_over,
+    links_below,
+    load_link,
+    previous_chains,
+    read_natives,
+    silent,
+)
 from feast_bc.publishing.quality_gate import QualityGate
 from feast_bc.publishing.source_check import check_source
 
@@ -76,7 +84,8 @@ def publish_version(
             f"{embedding} version {version} needs its backward transformation {version} -> "
             f"{version - 1}. Name its artifact (--transform DIR)."
         )
-    chains = [] if transform is None else chains_of(embedding, transform, older)
+    links = [] if transform is None else links_below(embedding, transform, older)
+    chains = [] if transform is None else chains_over(transform, links)
     keys = join_keys or (older[0].manifest.join_keys if older else None)
     if not keys:
         raise CatalogError(
@@ -98,6 +107,7 @@ def publish_version(
             chains,
             read_natives(older, config, stages),
             holdout=holdout,
+            previous=previous_chains(links),
             progress=stages("measuring the alignment"),
         )
         kept["alignment"] = report.to_json()

@@ -19,6 +19,7 @@ from feast_bc.views.serving import (
     ON_READ,
     ROLLBACK_VERSIONS,
     Serving,
+    check_kept,
     check_rollback_versions,
     check_serving,
 )
@@ -47,6 +48,12 @@ class VersionedEmbedding:
             It means nothing to views that are served materialized.
         history: the versions' `Shelf.lineage`, by which `feast apply` knows definitions that are
             older than the registry; None where they come from no catalog.
+        keep_unchanged: where entities whose input has not changed are to keep their vector, the
+            name of a timestamp column that every version's batch source has: from when the
+            entity's input is what the row was computed from. A row of an older version that says
+            the same instant as the newest version's row, or a later one, gives the view its value:
+            it is exact, and a transformed vector is not. Null where it is not known. Not with
+            `serving="on_read"` or `push`. None (the default): the newest version gives all values.
         push: whether each view also gets a Feast push source `<view>_push`, so that
             `store.push("user_embedding_v1_push", rows)` writes native vectors of version 1.
         tags, owner, description: as on `feast.FeatureView`.
@@ -55,7 +62,8 @@ class VersionedEmbedding:
 
     Raises:
         CatalogError: there is no such serving, or no such number of rollbacks.
-        ProviderError: a vector index on views that are served on read.
+        ProviderError: a vector index on views that are served on read; `keep_unchanged` on such, or
+            with `push`.
         ChainGapError, DirectionError, DimensionError: the versions form no chain.
     """
 
@@ -71,6 +79,7 @@ class VersionedEmbedding:
         serving: Serving = MATERIALIZED,
         rollback_versions: int = ROLLBACK_VERSIONS,
         history: Sequence[str] | None = None,
+        keep_unchanged: str | None = None,
         push: bool = False,
         tags: dict[str, str] | None = None,
         owner: str = "",
@@ -84,6 +93,7 @@ class VersionedEmbedding:
                 f"{name}: vector_index needs the views' values in the online store, which "
                 f"serving={ON_READ!r} does not keep. Use serving={MATERIALIZED!r}."
             )
+        check_kept(name, keep_unchanged, serving, push=push)
         self.name = name
         self.versions = tuple(versions)
         self.entities = list(entities)
@@ -93,6 +103,7 @@ class VersionedEmbedding:
         self.serving = serving
         self.rollback_versions = check_rollback_versions(rollback_versions)
         self.history = history
+        self.keep_unchanged = keep_unchanged
         self.push = push
         self.tags = tags or {}
         self.owner = owner
@@ -187,6 +198,7 @@ class VersionedEmbedding:
             serving=self.serving,
             rollback_versions=self.rollback_versions,
             history=self.history,
+            keep_unchanged=self.keep_unchanged,
             tags=tags,
             owner=self.owner,
         )

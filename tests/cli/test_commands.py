@@ -32,7 +32,7 @@ def test_a_release_from_start_to_end(team: Team) -> None:
     assert "Next: feast-bc activate users 2." in third.stdout
     lines = third.stdout.splitlines()
     assert [line.split()[:3] for line in lines[1:4]] == [
-        ["chain", "entities", "centred"],
+        ["chain", "entities", "R^2"],
         ["2", "->", "1"],
         [lines[3].split()[0], "held", "out"],
     ]

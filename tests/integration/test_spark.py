@@ -14,7 +14,7 @@ from feast import FeatureStore
 
 from feast_bc.errors import DimensionError, InvalidVectorsError
 from tests.support.bad_sources import FAMILY, FAULTS, bound
-from tests.support.families import EXAMPLE, USER, at, online, same
+from tests.support.families import EXAMPLE, KEEPS, KEPT_USERS, USER, at, online, same
 from tests.support.spark import needs_java, over_spark, session, spark_config, spark_workers
 
 pytestmark = needs_java
@@ -28,9 +28,12 @@ def store(
 ) -> Iterator[FeatureStore]:
     folder = tmp_path_factory.mktemp("spark")
     embedding = EXAMPLE.write_over(folder, over_spark)
+    (folder / "kept").mkdir()
+    kept = KEEPS.write_over(folder / "kept", over_spark)
     with spark_workers():
         made = FeatureStore(config=spark_config(folder, master="local[1]", engine=request.param))
-        made.apply([USER, *embedding.feature_views().values()])
+        views = embedding.feature_views() | kept.feature_views()
+        made.apply([USER, *views.values()])
         yield made
 
 
@@ -63,6 +66,16 @@ def test_materialize(store: FeatureStore) -> None:
     users = [1, 2, 3, 9]
     same(online(store, "user_embedding_v0", users), [EXAMPLE.value(0, u, 6) for u in users])
     assert np.array(online(store, "user_embedding_v1", [1])).shape == (1, 3)
+
+
+def test_unchanged_vectors_are_kept(store: FeatureStore) -> None:
+    store.materialize(at(0), at(6))
+    frame = pd.DataFrame({"user_id": KEPT_USERS, "event_timestamp": [at(6)] * len(KEPT_USERS)})
+    for version in range(3):
+        expected = [KEEPS.value(version, user, 6) for user in KEPT_USERS]
+        same(online(store, f"kept_embedding_v{version}", KEPT_USERS), expected)
+        job = store.get_historical_features(frame, [f"kept_embedding_v{version}:embedding"])
+        same(list(job.to_df()["embedding"]), expected)
 
 
 def test_a_bad_vector_fails_the_run_until_it_is_repaired(

@@ -22,8 +22,9 @@ from feast_bc.native.sql.dialects import Dialect
 _END = datetime(9999, 1, 1, tzinfo=timezone.utc)
 """After every event."""
 
-AT, PRESENT, VECTOR = "fbc_at", "fbc_present", "fbc_vector"
-"""What a query calls the event timestamp, whether there is a vector (1 or 0), and the vector."""
+AT, PRESENT, VECTOR, UNCHANGED = "fbc_at", "fbc_present", "fbc_vector", "fbc_unchanged"
+"""What a query calls the event timestamp, whether there is a vector (1 or 0), the vector, and from
+when the entity's input is unchanged."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Queries:
         config: the feature repo's configuration.
         feature: the vector column (after the field mapping).
         join_keys: the key columns, likewise.
+        unchanged: the column that says from when an entity's input is unchanged, likewise; None if
+            that is of no interest.
     """
 
     dialect: Dialect
@@ -43,6 +46,7 @@ class Queries:
     config: RepoConfig
     feature: str
     join_keys: Sequence[str]
+    unchanged: str | None = None
 
     @property
     def keys(self) -> list[str]:
@@ -57,7 +61,7 @@ class Queries:
         entities: str | None = None,
         per_instant: bool = False,
     ) -> str:
-        """The newest row of each entity, with the columns `keys`, AT, PRESENT and maybe VECTOR.
+        """The newest row of each entity: `keys`, AT, PRESENT and maybe UNCHANGED and VECTOR.
 
         Args:
             end: rows with a later timestamp do not count.
@@ -75,6 +79,8 @@ class Queries:
             f"{present} DESC",
         ]
         columns = dict(zip(self.keys, keys, strict=True)) | {AT: at, PRESENT: present}
+        if self.unchanged is not None:
+            columns[UNCHANGED] = self._column(self.unchanged)
         if vectors:
             columns[VECTOR] = vector
         partition = ", ".join([*keys, *([at] if per_instant else [])])

@@ -34,6 +34,8 @@ class SqlSource:
         source: the batch source.
         feature: its vector column (after the field mapping).
         join_keys: the key columns, likewise.
+        unchanged: the column that says from when an entity's input is unchanged, likewise; None if
+            that is of no interest.
     """
 
     def __init__(
@@ -45,11 +47,12 @@ class SqlSource:
         *,
         feature: str,
         join_keys: Sequence[str],
+        unchanged: str | None = None,
     ) -> None:
         self._store = store
         self._config = config
         self._source = source
-        self._queries = Queries(dialect, source, config, feature, join_keys)
+        self._queries = Queries(dialect, source, config, feature, join_keys, unchanged)
 
     @classmethod
     def found(
@@ -60,12 +63,21 @@ class SqlSource:
         *,
         feature: str,
         join_keys: Sequence[str],
+        unchanged: str | None = None,
     ) -> SqlSource | None:
         """The source, if its store takes SQL; arguments as above."""
         dialect = dialect_for(source, store, config)
         if dialect is None:
             return None
-        return cls(dialect, store, config, source, feature=feature, join_keys=join_keys)
+        return cls(
+            dialect,
+            store,
+            config,
+            source,
+            feature=feature,
+            join_keys=join_keys,
+            unchanged=unchanged,
+        )
 
     @property
     def ordered(self) -> bool:
