@@ -198,7 +198,8 @@ def _family(task: MaterializationTask) -> tuple[object, ...] | None:
     source = version_source(view)
     if source is None:
         return None
-    return source.embedding, source.serving, task.end_time, *key_types(view)
+    shared = source.embedding, source.serving, source.keep_unchanged
+    return *shared, task.end_time, *key_types(view)
 
 
 def _served_on_read(

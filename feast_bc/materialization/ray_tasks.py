@@ -19,7 +19,7 @@ from feast.value_type import ValueType
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.arrays import NEVER, RowNumbers
 from feast_bc.columns.entity_keys import check_present, key_types
-from feast_bc.columns.timestamps import to_instants
+from feast_bc.columns.timestamps import to_instants, to_unchanged
 from feast_bc.columns.vectors import VECTOR_TYPE, as_lists
 from feast_bc.materialization.shipped_work import (
     CREATED,
@@ -116,7 +116,8 @@ class SourceColumns:
             found[name] = pa.nulls(count, pa.int64())
             if column:
                 absent = np.asarray(table[column].is_null())
-                found[name] = pa.array(to_instants(table[column]), mask=absent)
+                read = to_unchanged if name == UNCHANGED else to_instants
+                found[name] = pa.array(read(table[column]), mask=absent)
         has_vector = table[self.vector].is_valid() if validity else np.ones(count, bool)
         found[HAS_VECTOR] = has_vector if validity else pa.array(has_vector)
         if vectors:

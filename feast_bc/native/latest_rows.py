@@ -17,7 +17,7 @@ from feast.repo_config import RepoConfig
 from feast_bc.columns.align import newest_rows
 from feast_bc.columns.arrays import NEVER, Instants, Mask, RowNumbers
 from feast_bc.columns.instants import to_micros
-from feast_bc.columns.timestamps import to_instants
+from feast_bc.columns.timestamps import to_instants, to_unchanged
 from feast_bc.feast_internals import DUCKDB, RAY, is_a
 from feast_bc.native.batch_source import is_parquet_to_duckdb, parquet_files
 from feast_bc.native.batches import SourceBatches
@@ -118,7 +118,7 @@ class _Part(NamedTuple):
             [to_instants(pa.chunked_array([stamp])) for stamp in stamps],
             np.ones(count, bool) if has_vector is None else np.asarray(has_vector),
             np.arange(start, start + count, dtype=np.int32),
-            None if unchanged is None else to_instants(pa.chunked_array([unchanged])),
+            None if unchanged is None else to_unchanged(unchanged),
         )
 
     @classmethod
@@ -348,7 +348,7 @@ def as_table(rows: LatestRows) -> pa.Table:
 
 def said_unchanged(table: pa.Table) -> Instants | None:
     """From when each row's input is unchanged; None where the table of pulled rows does not say."""
-    return to_instants(table[UNCHANGED]) if UNCHANGED in table.column_names else None
+    return to_unchanged(table[UNCHANGED]) if UNCHANGED in table.column_names else None
 
 
 def _at_one_place(source: DataSource, config: RepoConfig) -> bool:

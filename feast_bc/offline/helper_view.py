@@ -11,7 +11,7 @@ from feast.types import Array, Float32, UnixTimestamp
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.arrays import RowNumbers
-from feast_bc.columns.timestamps import to_instants
+from feast_bc.columns.timestamps import to_unchanged
 from feast_bc.native.joined_rows import JoinedRows
 from feast_bc.views.source import BackwardCompatibleSource
 from feast_bc.views.values import describe
@@ -80,7 +80,7 @@ class HelperView:
         rows = JoinedRows.of_column(column, self.member.dim, self.of, code)
         said = joined.get(self.column(self.unchanged)) if self.unchanged else None
         if said is not None:
-            rows.unchanged = to_instants(said)[code]
+            rows.unchanged = to_unchanged(said)[code]
         return rows
 
 

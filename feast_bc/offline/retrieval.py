@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -265,6 +266,15 @@ def common_join_keys(feature_views: Sequence[FeatureView]) -> list[str]:
             f"keys {sorted(wanted)}. Ask for each entity's views in a call of its own."
         )
     return entity_columns(feature_views[0])
+
+
+def edge(entity_df: pd.DataFrame | str, which: str) -> datetime | None:
+    """The first ("min") or last ("max") time of an entity dataframe, where it has some."""
+    if isinstance(entity_df, str) or EVENT_TIMESTAMP not in entity_df or entity_df.empty:
+        return None
+    instants = pd.to_datetime(entity_df[EVENT_TIMESTAMP], utc=True)
+    edge: datetime = getattr(instants, which)().to_pydatetime()
+    return edge
 
 
 def _distinct(frame: pd.DataFrame) -> tuple[pd.DataFrame, RowNumbers]:

@@ -29,7 +29,12 @@ from feast_bc.feast_internals import DASK, DUCKDB, RAY, REMOTE_OFFLINE, SPARK, i
 from feast_bc.native.batch_source import column_in, parquet_files
 from feast_bc.native.latest_rows import TIMESTAMP, UNCHANGED, VECTOR, as_table, streamed_rows
 from feast_bc.native.sql.jobs import job_table
-from feast_bc.offline.retrieval import EVENT_TIMESTAMP, HistoricalRetrieval, common_join_keys
+from feast_bc.offline.retrieval import (
+    EVENT_TIMESTAMP,
+    HistoricalRetrieval,
+    common_join_keys,
+    edge,
+)
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
 from feast_bc.offline.source_check import check_sources
 from feast_bc.views.changes import changed_values
@@ -220,8 +225,8 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             metadata=RetrievalMetadata(
                 features=list(feature_refs),
                 keys=retrieval.join_keys,
-                min_event_timestamp=_edge(entity_df, "min"),
-                max_event_timestamp=_edge(entity_df, "max"),
+                min_event_timestamp=edge(entity_df, "min"),
+                max_event_timestamp=edge(entity_df, "max"),
             ),
         )
 
@@ -401,11 +406,3 @@ def _sources(view: FeatureView, instant: datetime) -> list[tuple[DataSource, str
         return [(view.batch_source, view.features[0].name)]
     members = map(source.member, source.plan.counting(to_micros(instant)))
     return [(member.source, member.feature) for member in members]
-
-
-def _edge(entity_df: pd.DataFrame | str, which: str) -> datetime | None:
-    if isinstance(entity_df, str) or EVENT_TIMESTAMP not in entity_df or entity_df.empty:
-        return None
-    instants = pd.to_datetime(entity_df[EVENT_TIMESTAMP], utc=True)
-    edge: datetime = getattr(instants, which)().to_pydatetime()
-    return edge

@@ -94,7 +94,8 @@ def push_vectors(
         ProviderError: the embedding keeps unchanged vectors.
     """
     source: BackwardCompatibleSource = view.batch_source
-    if source.keep_unchanged is not None:
+    views = _views(view, applied)
+    if any(each.batch_source.keep_unchanged is not None for each in views):
         raise cannot_push(source.embedding)
     now = clock.now()
     pushed = _check(view, frame, now)
@@ -111,7 +112,7 @@ def push_vectors(
         wins = newest & _wins(source, source.version, state, pushed, now)
         values = [
             _values(target, source.version, taken, pushed)
-            for target in _views(view, applied)
+            for target in views
             if (taken := _take(target.batch_source, source.version, state, pushed, now, wins)).any()
         ]
     state.know(source.version, pushed.rows, wins, pushed=True)

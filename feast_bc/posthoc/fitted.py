@@ -14,7 +14,7 @@ from feast_bc.columns.arrays import Mask
 from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.posthoc.choice import choose
 from feast_bc.posthoc.moments import Moments, Vectors
-from feast_bc.posthoc.ridge import PENALTIES, ridge
+from feast_bc.posthoc.ridge import ridge
 from feast_bc.publishing.centred_error import centred_error, error_of_mean
 from feast_bc.publishing.probe_suite import ProbeReport, probe_suite
 from feast_bc.transforms import AffineTransform, BackwardTransform
@@ -30,7 +30,7 @@ class FitReport:
 
     Attributes:
         fitted, held_out: how many entities it was fitted on, and measured on.
-        penalty: the one that was chosen.
+        penalty: that of the fit.
         centred_error: `centred_error` on held-out entities; None where their z_old are all equal.
         error_of_mean: `error_of_mean` of their z_old.
         probes: what small consumers keep of their skill on held-out entities.
@@ -96,12 +96,14 @@ def fit(
     holdout: Holdout = _HOLDOUT,
     older: Sequence[BackwardTransform] = (),
     bias: bool = True,
-    penalties: Sequence[float] = PENALTIES,
+    penalties: Sequence[float] = (0.0,),
 ) -> Fitted:
-    """B_k by least squares: sums up the pairs, leaves entities out, chooses a penalty, reports.
+    """B_k by least squares: sums up the pairs, leaves entities out, reports on these.
 
-    A tenth of the entities is for the choice of the penalty alone, another sample (`holdout`) for
-    the report alone. With the chosen penalty all but the latter are fitted once more.
+    Of several penalties the one with the smallest error on a tenth of the entities is chosen; with
+    it all entities that are not held out are fitted once more. The smallest error is not best for
+    consumers: where there are many times more entities than D_k, chains of penalised hops lost
+    more of their skill than plain least squares (docs/maps.md).
 
     Args:
         z_new: z_k, shape `(n, D_k)`, any float dtype.
@@ -116,7 +118,7 @@ def fit(
         older: B_{k-1}, ..., B_1, the newest first, as `older_maps` finds them, for the multi-step
             loss; affine.
         bias: False for a map through the origin.
-        penalties: to choose among.
+        penalties: to choose among, e.g. `PENALTIES` where entities are few; one is taken as it is.
 
     Raises:
         DimensionError: shapes that do not fit one another, or the older maps.
@@ -138,14 +140,14 @@ def fit(
         raise ValueError("fit: expected at least one penalty to choose among; got none.")
     names = range(count) if ids is None else [_plain(each) for each in ids]
     unseen = holdout.contains(names)
-    aside = Holdout(0.1, f"{holdout.salt}, choice").contains(names) & ~unseen
-    pairs = [_moments(z_new, z_old, known & mask) for mask in (~unseen & ~aside, aside, ~unseen)]
-    for moments, purpose in zip(pairs, ("to fit on", "to choose by"), strict=False):
-        if not moments.count:
+    judged, fitted_on = known & unseen, known & ~unseen
+    aside = fitted_on & Holdout(0.1, f"{holdout.salt}, choice").contains(names)
+    purposes = {"to fit on": fitted_on, "to report on": judged}
+    if len(penalties) > 1:
+        purposes |= {"to choose by": aside, "to fit on beside those": fitted_on & ~aside}
+    for purpose, mask in purposes.items():
+        if not mask.any():
             raise _too_few(purpose, int(known.sum()))
-    judged = known & unseen
-    if not judged.any():
-        raise _too_few("to report on", int(known.sum()))
 
     def solved(moments: Moments, penalty: float) -> AffineTransform:
         return ridge(
@@ -157,15 +159,19 @@ def fit(
             older=older,
         )
 
-    candidates = [solved(pairs[0], penalty) for penalty in penalties]
-    best = choose(candidates, pairs[1], older)
-    penalty = penalties[candidates.index(best)]
-    transform = solved(pairs[2], penalty)
+    penalty = penalties[0]
+    if len(penalties) > 1:
+        some = _moments(z_new, z_old, fitted_on & ~aside)
+        candidates = [solved(some, each) for each in penalties]
+        best = choose(candidates, _moments(z_new, z_old, aside), older)
+        penalty = penalties[candidates.index(best)]
+    everyone = _moments(z_new, z_old, fitted_on)
+    transform = solved(everyone, penalty)
     served, native = transform.apply(z_new[known]), z_old[known].astype(np.float32)
     of_known = judged[known]
     values = np.linalg.svd(transform.weight, compute_uv=False)
     report = FitReport(
-        fitted=pairs[2].count,
+        fitted=everyone.count,
         held_out=int(judged.sum()),
         penalty=penalty,
         centred_error=centred_error(served[of_known], native[of_known]),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from feast_bc.errors import ArtifactError, DimensionError, InvalidVectorsError
-from feast_bc.posthoc import Fitted, centred_error, fit, ridge
+from feast_bc.posthoc import PENALTIES, Fitted, centred_error, fit, ridge
 from feast_bc.transforms.artifact import load_artifact
 from feast_bc.transforms.holdout import Holdout
 from tests.support.pairs import moments, normal, older, pairs
@@ -18,6 +18,8 @@ from tests.support.presence import there
 NEW, OLD = pairs(900, 6, 4)
 IDS = [f"u{i}" for i in range(900)]
 UNSEEN = Holdout().contains(IDS)
+ASIDE = Holdout(0.1, "feast-bc, choice").contains(IDS)
+LAST = ~ASIDE
 
 
 def fitted(**options: Any) -> Fitted:
@@ -34,7 +36,7 @@ def test_the_held_out_are_seen_by_nobody() -> None:
 
 
 def test_the_chosen_penalty_is_fitted_to_all_others() -> None:
-    found = fitted()
+    found = fitted(penalties=PENALTIES)
     chosen = ridge(
         moments(NEW[~UNSEEN], OLD[~UNSEEN]),
         from_version=2,
@@ -98,6 +100,7 @@ def test_the_report_says_it_in_words() -> None:
     ("wrong", "error", "match"),
     [
         ({"ids": IDS[1:]}, DimensionError, "one id for each of the 900 rows; got 899"),
+        ({"penalties": PENALTIES, "present": LAST}, InvalidVectorsError, "is left to choose by"),
         ({"penalties": []}, ValueError, "at least one penalty"),
         ({"present": np.zeros(900, bool)}, InvalidVectorsError, "none of 0 entities .* to fit on"),
         ({"present": UNSEEN}, InvalidVectorsError, "is left to fit on"),

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from feast_bc.columns.align import key_codes
 from feast_bc.columns.arrays import Instants, Mask, RowNumbers
-from feast_bc.columns.timestamps import to_instants
+from feast_bc.columns.timestamps import to_instants, to_unchanged
 from feast_bc.native.sql.queries import AT, PRESENT, UNCHANGED, VECTOR, Queries
 from feast_bc.native.vector_batches import VectorBatches, rewritten
 
@@ -51,7 +51,7 @@ class QueriedRows:
         self.keys = self._keys(table)
         self.instants: Instants = to_instants(table[AT])
         self.has_vector: Mask = np.asarray(pc.cast(table[PRESENT], pa.int64())) != 0
-        self.unchanged = to_instants(table[UNCHANGED]) if queries.unchanged else None
+        self.unchanged = to_unchanged(table[UNCHANGED]) if queries.unchanged else None
 
     def vectors(self, wanted: Mask, batch_rows: int) -> VectorBatches:
         """As `LatestRows.vectors`.
