@@ -51,6 +51,10 @@ class LineageError(CatalogError):
     """What is applied does not go on from what the registry has: an older or another catalog."""
 
 
+class SignatureError(CatalogError):
+    """What counts in the catalog has no signature of a trusted key, or a key cannot be used."""
+
+
 class QualityGateError(FeastBCError):
     """A version's alignment does not reach the threshold."""
 

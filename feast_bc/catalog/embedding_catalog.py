@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from feast.data_source import DataSource
 
@@ -34,6 +34,9 @@ from feast_bc.native.contents import Contents
 from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.transforms.holdout import Holdout
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 
 class EmbeddingCatalog:
     """Embedding versions on any fsspec filesystem.
@@ -49,15 +52,18 @@ class EmbeddingCatalog:
     Args:
         root: a local folder (made absolute) or an fsspec URI such as `s3://bucket/embeddings`.
             A filesystem that creates a file twice is refused at the first write.
+
+    Attributes:
+        files: the files below the root.
     """
 
     def __init__(self, root: str | Path) -> None:
-        self._files = CatalogFiles(root)
+        self.files = CatalogFiles(root)
 
     @property
     def root(self) -> str:
         """Where the catalog stands."""
-        return self._files.root
+        return self.files.root
 
     def __repr__(self) -> str:
         return f"EmbeddingCatalog({self.root!r})"
@@ -78,7 +84,7 @@ class EmbeddingCatalog:
             ChainGapError: the manifest of a version below the newest is missing.
             ArtifactError, CatalogError: the catalog is damaged; `verify` says where.
         """
-        shelf = read_shelf(self._files, embedding)
+        shelf = read_shelf(self.files, embedding)
         if not shelf.versions and not empty:
             known = ", ".join(name for name in self._names() if name != embedding) or "none"
             raise UnknownVersionError(
@@ -181,7 +187,7 @@ class EmbeddingCatalog:
                 D_{k-1} dimensions.
             CatalogError: a bad name, or other join keys than the older versions have.
         """
-        return ShelfWriter(self._files, known or self.shelf(embedding, empty=True)).publish(
+        return ShelfWriter(self.files, known or self.shelf(embedding, empty=True)).publish(
             version,
             source=source,
             dim=dim,
@@ -194,24 +200,6 @@ class EmbeddingCatalog:
             gate=gate,
             contents=contents,
         )
-
-    def recount(
-        self, embedding: str, version: int, contents: Contents, *, known: Shelf | None = None
-    ) -> CatalogChange:
-        """Note anew what a version's source holds; it counts from the next `feast apply` on.
-
-        Noting the same again changes nothing.
-
-        Args:
-            embedding, version: the version.
-            contents: what its source holds now.
-            known: as on `publish`.
-
-        Raises:
-            UnknownVersionError: no such version.
-            VersionConflictError: the version was withdrawn since `known` was read.
-        """
-        return ShelfWriter(self._files, known or self.shelf(embedding)).recount(version, contents)
 
     def relink(
         self,
@@ -243,7 +231,7 @@ class EmbeddingCatalog:
             DirectionError, DimensionError: as `publish`; also for version 0.
             VersionConflictError: the versions changed since `known` was read.
         """
-        return ShelfWriter(self._files, known or self.shelf(embedding)).relink(
+        return ShelfWriter(self.files, known or self.shelf(embedding)).relink(
             version, transform, forced=forced, gate=gate, alignments=alignments
         )
 
@@ -260,7 +248,7 @@ class EmbeddingCatalog:
             UnknownVersionError: no such version.
             CatalogError: a newer version stands on it, or it was activated.
         """
-        return ShelfWriter(self._files, self.shelf(embedding, empty=True)).withdraw(version)
+        return ShelfWriter(self.files, self.shelf(embedding, empty=True)).withdraw(version)
 
     def activate(
         self,
@@ -270,6 +258,7 @@ class EmbeddingCatalog:
         *,
         forced: bool = False,
         gate: Mapping[str, Any] | None = None,
+        known: Shelf | None = None,
     ) -> CatalogChange:
         """Let version k serve the views of older versions from an instant of event time on.
 
@@ -282,9 +271,11 @@ class EmbeddingCatalog:
             active_from: aware datetime; it may lie in the past or in the future. None for now.
             forced: whether the quality gate was overridden; kept in the event.
             gate: what the quality gate measured; kept in the event.
+            known: as on `publish`.
 
         Raises:
             UnknownVersionError: no such version.
+            VersionConflictError: the version was withdrawn since `known` was read.
             CatalogError: version 0, a naive datetime, or the version is active already, from
                 another instant.
         """
@@ -299,7 +290,7 @@ class EmbeddingCatalog:
                 return None
             return Event.new(ACTIVATE, version, active_from or _now(), forced=forced, gate=gate)
 
-        return self._record(embedding, version, begin)
+        return self._record(embedding, version, begin, known)
 
     def rollback(
         self, embedding: str, version: int | None = None, *, at: datetime | None = None
@@ -359,11 +350,18 @@ class EmbeddingCatalog:
 
         return self._record(embedding, version, offer)
 
-    def verify(self, embedding: str | None = None) -> list[Check]:
+    def verify(
+        self, embedding: str | None = None, *, signed_by: Sequence[Ed25519PublicKey] = ()
+    ) -> list[Check]:
         """Check every manifest, digest, parent, link and event; of all embeddings by default.
 
+        Args:
+            embedding: its name; None for all.
+            signed_by: the keys of whom one has to have signed each version; empty asks for no
+                signature.
+
         Returns:
-            One result per thing checked; nothing raises for damage found.
+            One result per thing checked; damage does not raise.
 
         Raises:
             UnknownVersionError: no such embedding, or there is none at all.
@@ -378,19 +376,23 @@ class EmbeddingCatalog:
                 )
         else:
             names = [embedding]
-            if not self._files.list(embedding):
+            if not self.files.list(embedding):
                 self.published(embedding)  # raises, naming what there is
-        return [check for name in names for check in check_embedding(self._files, name)]
+        return [check for name in names for check in check_embedding(self.files, name, signed_by)]
 
     def _record(
-        self, embedding: str, version: int, make: Callable[[State], Event | None]
+        self,
+        embedding: str,
+        version: int,
+        make: Callable[[State], Event | None],
+        known: Shelf | None = None,
     ) -> CatalogChange:
         """Append the event of `make`, if it makes one, to the log."""
-        return ShelfWriter(self._files, self.shelf(embedding)).record(version, make)
+        return ShelfWriter(self.files, known or self.shelf(embedding)).record(version, make)
 
     def _names(self) -> list[str]:
         """The embeddings that have a folder, with anything in it."""
-        return [n for n in self._files.list() if is_name(n) and self._files.list(n)]
+        return [n for n in self.files.list() if is_name(n) and self.files.list(n)]
 
     def _released(self, embedding: str) -> int:
         """The version that a rollback ends if it names none."""

@@ -6,7 +6,6 @@ version and usage errors do without it.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ from feast_bc.cli.group import (
     instant,
     open_catalog,
 )
-from feast_bc.errors import FeastBCError
+from feast_bc.cli.looking import plan, show, verify
+from feast_bc.cli.signing import Signer, public_keys, sign, sign_option, signature_option
 
 
 @click.group(cls=CatalogGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,6 +92,7 @@ def main(**_: Any) -> None:
     "holds now counts from the next apply on. Without it: 0.01, and nothing new is noted.",
 )
 @gate_options("Publish in any case; the catalog records it.")
+@sign_option
 @common_options
 def publish(
     embedding: str,
@@ -105,6 +106,7 @@ def publish(
     feature: str,
     max_shrink: float | None,
     force: bool,
+    key: str | None,
     **thresholds: float | None,
 ) -> None:
     """Check a version's vectors, measure its transformation, and publish it.
@@ -132,7 +134,7 @@ def publish(
         raise click.UsageError("Say where the vectors are: either --vectors or --source.")
     if source_name is not None and repo is None:
         raise click.UsageError("--source NAME needs --repo DIR, the feature repo that defines it.")
-    catalog = open_catalog()
+    catalog, signer = open_catalog(), Signer(key)
 
     from feast_bc.cli.repo_source import find_source, load_config, parquet_source
     from feast_bc.publishing.publish import publish_version
@@ -155,6 +157,7 @@ def publish(
         max_shrink=max_shrink,
         stages=output.stages,
     )
+    signed = signer.sign(embedding, version)
     published, manifest = change.published, change.published.manifest
     recounted = change.changed and published.events[-1].event == "recount"
     done = (
@@ -167,8 +170,9 @@ def publish(
         + ("what its source holds now is noted." if recounted else "nothing changed.")
     )
     output.result(
-        {"published": published.to_json(), "changed": change.changed},
+        {"published": published.to_json(), "changed": change.changed, "signed": signed},
         done if change.changed and not recounted else already,
+        f"Signed: {', '.join(signed)}." if signed else "",
         output.alignment_table(published),
         output.warning(published),
         next_=f"feast-bc activate {embedding} {version}"
@@ -188,12 +192,14 @@ def publish(
     help="Instant of event time. Default: now.",
 )
 @gate_options("Activate in any case; the catalog records it.")
+@signature_option
 @common_options
 def activate(
     embedding: str,
     version: int,
     active_from: datetime | None,
     force: bool,
+    trusted: tuple[str, ...],
     **thresholds: float | None,
 ) -> None:
     """Let a version serve the views of all older versions, from an instant on.
@@ -220,6 +226,7 @@ def activate(
         active_from,
         gate=gate_of(**thresholds),
         force=force,
+        signed_by=public_keys(trusted),
     )
     published = change.published
     since = published.activations[-1].active_from.isoformat()
@@ -299,18 +306,32 @@ def rollback(embedding: str, version: int | None, at: datetime | None, repo: str
 @main.command()
 @click.argument("embedding")
 @click.argument("version", type=click.IntRange(min=0))
+@click.option(
+    "--repo",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Feature repo: tells which feature services still use the view.",
+)
+@click.option("--yes", is_flag=True, help="Retire it although feature services use it.")
 @common_options
-def retire(embedding: str, version: int) -> None:
+def retire(embedding: str, version: int, repo: str | None, yes: bool) -> None:
     """Stop offering a version's view, once no consumer reads it.
 
     Its transformation and its vectors stay: older views may need them. Retiring a version again
-    changes nothing.
+    changes nothing. With --repo, a view that feature services use is retired only with --yes, or
+    once you say so.
 
     \b
-    Example:
+    Examples:
       feast-bc retire user_embedding 0
+      feast-bc retire user_embedding 0 --repo feature_repo
     """
-    change = open_catalog().retire(embedding, version)
+    catalog = open_catalog()
+    if repo is not None and not yes:
+        from feast_bc.cli.consumers import ask_consumers
+
+        ask_consumers(Path(repo), f"{embedding}_v{version}")
+    change = catalog.retire(embedding, version)
     done = (
         f"{embedding} version {version} is retired; the view {embedding}_v{version} goes with "
         "the next apply."
@@ -344,58 +365,7 @@ def versions(embedding: str | None) -> None:
     )
 
 
-@main.command()
-@click.argument("embedding", required=False)
-@click.option(
-    "--sources", is_flag=True, help="Also that every version's source holds what was published."
-)
-@click.option(
-    "--repo",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="Feature repo: how --sources that are not files are read.",
-)
-@common_options
-def verify(embedding: str | None, sources: bool, repo: str | None) -> None:
-    """Check every manifest, digest, link and event; exit 1 if something is wrong.
-
-    A catalog without any embedding is wrong too: it may have been lost, or stand elsewhere. With
-    --sources, what a run would refuse of a source is a problem as well.
-
-    \b
-    Examples:
-      feast-bc verify
-      feast-bc verify user_embedding --json
-      feast-bc verify --sources --repo feature_repo
-    """
-    catalog = open_catalog()
-    checks = catalog.verify(embedding)
-    if sources:
-        from feast_bc.cli.repo_source import load_config
-        from feast_bc.publishing.source_check import source_checks
-
-        config = load_config(Path(repo)) if repo else None
-        with suppress(FeastBCError):  # told above
-            for name in catalog.embeddings() if embedding is None else [embedding]:
-                checks += source_checks(catalog.published(name), config)
-    damaged = [check for check in checks if not check.ok]
-    remarkable = [check for check in checks if check.problem or check.note]
-    output.result(
-        {
-            "ok": not damaged,
-            "checks": [
-                {"subject": c.subject, "problem": c.problem, "note": c.note} for c in checks
-            ],
-        },
-        *(f"{'ok  ' if check.ok else 'BAD '} {check.subject}" for check in checks),
-        *(f"\n{check.subject}: {check.problem or check.note}" for check in remarkable),
-        f"{len(checks)} checks, {len(damaged)} problem(s).",
-    )
-    if damaged:
-        click.get_current_context().exit(1)
-
-
-for command in (relink, withdraw, unretire):
+for command in (relink, withdraw, unretire, sign, show, plan, verify):
     main.add_command(command)
 
 

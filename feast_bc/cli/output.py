@@ -20,7 +20,7 @@ JSON = "feast_bc.json"
 
 def result(message: Mapping[str, Any], *paragraphs: str, next_: str | None = None) -> None:
     """Print what a command did: `message` with --json, else the paragraphs and the next step."""
-    if _as_json():
+    if as_json():
         click.echo(json.dumps({**message, "next": next_} if next_ else message, indent=2))
         return
     for paragraph in filter(None, paragraphs):
@@ -31,7 +31,7 @@ def result(message: Mapping[str, Any], *paragraphs: str, next_: str | None = Non
 
 def failure(kind: str, message: str) -> None:
     """Print an error: as JSON on stdout with --json, else on stderr."""
-    if _as_json():
+    if as_json():
         click.echo(json.dumps({"error": {"type": kind, "message": message}}, indent=2))
     else:
         click.echo(f"Error: {message}", err=True)
@@ -71,7 +71,7 @@ def alignment_table(published: PublishedVersion) -> str:
         if entry.on_held_out is not None:
             rows.append(["", *_numbers(entry.on_held_out, "held out")])
     notes = [f"{report.version} -> {e.version}: {e.note}" for e in report.older if e.note]
-    return "\n".join([_table(rows), *notes])
+    return "\n".join([table(rows), *notes])
 
 
 def warning(published: PublishedVersion) -> str:
@@ -109,7 +109,7 @@ def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
                     "-" if error is None else f"{error:.4f}",
                 ]
             )
-    return _table(rows) if len(rows) > 1 else ""
+    return table(rows) if len(rows) > 1 else ""
 
 
 def alignment_of(published: PublishedVersion) -> AlignmentReport | None:
@@ -126,11 +126,13 @@ def _numbers(alignment: Alignment, on: str) -> list[str]:
     return [str(alignment.entities), on, *shown]
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)) for r in rows]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _as_json() -> bool:
+def as_json() -> bool:
+    """Whether the command prints JSON."""
     return bool(click.get_current_context().meta[JSON])

@@ -11,6 +11,7 @@ from feast.types import Array, Float32, from_value_type
 from feast.value_type import ValueType
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.catalog.signature import check_chain_signed, required_keys
 from feast_bc.catalog.versions import EmbeddingVersion, check_versions
 from feast_bc.errors import ProviderError, UnknownVersionError
 from feast_bc.views.serving import (
@@ -117,8 +118,11 @@ class VersionedEmbedding:
         Raises:
             UnknownVersionError: the catalog has no such embedding.
             CatalogError: the catalog cannot be read.
+            SignatureError: the environment asks for signatures, and a version has none.
         """
         shelf = catalog.shelf(name)
+        if keys := required_keys():
+            check_chain_signed(shelf, catalog.files, len(shelf.versions) - 1, keys)
         versions = [published.as_embedding_version() for published in shelf.versions]
         return cls(name, versions=versions, history=shelf.lineage, entities=entities, **options)
 
