@@ -3,9 +3,9 @@
 Digests tell that a file is the one that was published, not who published it. A detached Ed25519
 signature (RFC 8032) beside the files that count says that: 64 bytes over the file's bytes, which
 `openssl pkeyutl -verify -rawin` checks as well. Of a version count the event of its publication,
-which names the digest of its manifest and through it that of its transformation, and the events of
-its last relink and of the last recount of its source. Each event names the digest of the one before
-it, so it stands for those too.
+which names the digest of its manifest and through it that of its transformation, and the events
+of its last relink and recount. Each event names the digest of the one before it, so it stands for
+those too.
 """
 
 from __future__ import annotations
@@ -152,9 +152,9 @@ def _counting(shelf: Shelf, files: CatalogFiles, version: int) -> Iterator[tuple
         path = version_path(shelf.embedding, version, MANIFEST_FILE)
         yield path, _same(files, path, shelf.versions[version].sha256)
     for kind in (RELINK, RECOUNT):
-        later = [n for n in mine if events[n].event == kind and n > max(published, default=-1)]
-        if later:
-            yield _event(shelf, files, later[-1])
+        since = [n for n in mine if events[n].event == kind and n > max(published, default=-1)]
+        if since:
+            yield _event(shelf, files, since[-1])
 
 
 def _event(shelf: Shelf, files: CatalogFiles, index: int) -> tuple[str, bytes]:

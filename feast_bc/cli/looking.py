@@ -1,9 +1,8 @@
-"""The commands that only look: show, plan, verify."""
+"""The commands that only look: show, plan, doctor."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from feast_bc.cli import output
-from feast_bc.cli.group import common_options, instant, open_catalog
-from feast_bc.cli.signing import public_keys, signature_option
-from feast_bc.errors import FeastBCError
+from feast_bc.cli.group import CATALOG, common_options, instant, open_catalog
 
 if TYPE_CHECKING:
     from feast_bc.catalog.outlook import Outlook
@@ -111,58 +108,30 @@ def plan(
 
 
 @click.command()
-@click.argument("embedding", required=False)
-@click.option(
-    "--sources", is_flag=True, help="Also that every version's source holds what was published."
-)
 @click.option(
     "--repo",
     type=click.Path(exists=True, file_okay=False),
+    default=".",
+    show_default=True,
     metavar="DIR",
-    help="Feature repo: how --sources that are not files are read.",
+    help="Feature repo.",
 )
-@signature_option
 @common_options
-def verify(
-    embedding: str | None, sources: bool, repo: str | None, trusted: tuple[str, ...]
-) -> None:
-    """Check every manifest, digest, link and event; exit 1 if something is wrong.
+def doctor(repo: str) -> None:
+    """Look a feature repo over; exit 1 if something is wrong.
 
-    A catalog without any embedding is wrong too: it may have been lost, or stand elsewhere. With
-    --sources, what a run would refuse of a source is a problem as well.
+    Looked at: Feast's version, feature_store.yaml and its provider, the registry and whether the
+    catalog is newer, the catalog itself, every version's source, the transformations, and whether
+    the online store answers and was materialized. Each problem comes with its remedy.
 
     \b
-    Examples:
-      feast-bc verify
-      feast-bc verify user_embedding --json
-      feast-bc verify --require-signature release.pub
-      feast-bc verify --sources --repo feature_repo
+    Example:
+      feast-bc doctor --repo feature_repo --catalog s3://ml/embeddings
     """
-    catalog = open_catalog()
-    checks = catalog.verify(embedding, signed_by=public_keys(trusted))
-    if sources:
-        from feast_bc.cli.repo_source import load_config
-        from feast_bc.publishing.source_check import source_checks
+    from feast_bc.cli.examination import Examination
 
-        config = load_config(Path(repo)) if repo else None
-        for name in dict.fromkeys(check.subject.partition(":")[0] for check in checks):
-            with suppress(FeastBCError):  # told above
-                checks += source_checks(catalog.published(name), config)
-    damaged = [check for check in checks if not check.ok]
-    remarkable = [check for check in checks if check.problem or check.note]
-    output.result(
-        {
-            "ok": not damaged,
-            "checks": [
-                {"subject": c.subject, "problem": c.problem, "note": c.note} for c in checks
-            ],
-        },
-        *(f"{'ok  ' if check.ok else 'BAD '} {check.subject}" for check in checks),
-        *(f"\n{check.subject}: {check.problem or check.note}" for check in remarkable),
-        f"{len(checks)} checks, {len(damaged)} problem(s).",
-    )
-    if damaged:
-        click.get_current_context().exit(1)
+    named = click.get_current_context().meta.get(CATALOG)
+    output.checks(Examination(Path(repo), open_catalog() if named else None).run())
 
 
 def _changes_table(

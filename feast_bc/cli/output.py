@@ -11,6 +11,7 @@ import click
 from tqdm import tqdm
 
 if TYPE_CHECKING:  # they need Feast, and help and usage errors shall not wait for it
+    from feast_bc.catalog.check import Check
     from feast_bc.catalog.published_version import PublishedVersion
     from feast_bc.native.native_vectors import Progress
     from feast_bc.publishing.alignment import Alignment, AlignmentReport
@@ -35,6 +36,23 @@ def failure(kind: str, message: str) -> None:
         click.echo(json.dumps({"error": {"type": kind, "message": message}}, indent=2))
     else:
         click.echo(f"Error: {message}", err=True)
+
+
+def checks(found: Sequence[Check]) -> None:
+    """Print what was checked; exit 1 if something is wrong."""
+    wrong = [check for check in found if not check.ok]
+    remarkable = [check for check in found if check.problem or check.note]
+    result(
+        {
+            "ok": not wrong,
+            "checks": [{"subject": c.subject, "problem": c.problem, "note": c.note} for c in found],
+        },
+        *(f"{'ok  ' if check.ok else 'BAD '} {check.subject}" for check in found),
+        *(f"\n{check.subject}: {check.problem or check.note}" for check in remarkable),
+        f"{len(found)} checks, {len(wrong)} problem(s).",
+    )
+    if wrong:
+        click.get_current_context().exit(1)
 
 
 def stages(title: str) -> Progress:

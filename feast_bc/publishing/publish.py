@@ -11,7 +11,6 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.catalog.change import CatalogChange
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
-from feast_bc.catalog.shelf_writer import ShelfWriter
 from feast_bc.errors import CatalogError, ChainGapError
 from feast_bc.native.native_vectors import read_native_vectors
 from feast_bc.publishing.alignment_report import alignment_report
@@ -127,5 +126,4 @@ def publish_version(
         check_source(change.published, config, max_shrink=max_shrink, thorough=True)
         if max_shrink is None:
             return change
-    again = ShelfWriter(catalog.files, catalog.shelf(embedding))
-    return again.recount(version, native.contents)
+    return catalog.recount(embedding, version, native.contents)

@@ -43,6 +43,29 @@ def check_lineage(
             )
 
 
+def check_none_vanishes(
+    deleted: Iterable[BackwardCompatibleSource], staying: Iterable[BackwardCompatibleSource]
+) -> None:
+    """Refuse to delete all views that there are of an embedding.
+
+    Args:
+        deleted: the sources of the version views that are to go.
+        staying: those of the version views that are there afterwards.
+
+    Raises:
+        LineageError: an embedding would go, and was not given up by name.
+    """
+    gone = {source.embedding for source in deleted} - {source.embedding for source in staying}
+    for embedding in sorted(gone):
+        if not is_accepted(ACCEPT, f"{embedding}@none"):
+            raise LineageError(
+                f"The registry has views of the embedding {embedding!r}, the definitions none: "
+                "every consumer of it would lose its features. Is the catalog lost, or another one "
+                f"named? If the embedding is to go, set {ACCEPT}={embedding}@none for this one "
+                "apply."
+            )
+
+
 def head(source: BackwardCompatibleSource) -> str:
     """16 hex digits that name a lineage; for versions of no catalog, their content."""
     if source.history:

@@ -31,7 +31,8 @@ class VersionedEmbedding:
     Args:
         name: the embedding's name, e.g. `user_embedding`.
         versions: versions 0, 1, ..., K, as `EmbeddingCatalog.versions` returns them. Retired
-            ones stay in the list: they are links of the chain, only their view is gone.
+            ones stay in the list: they are links of the chain, only their view is gone. With no
+            version there is no view.
         entities: the Feast entities that the vectors belong to.
         feature: the name of the one feature of each view.
         ttl: Feast's time to live, for all views of the family; None for no limit.
@@ -77,10 +78,6 @@ class VersionedEmbedding:
         vector_index: bool = False,
         vector_search_metric: str | None = None,
     ) -> None:
-        if not versions:
-            raise UnknownVersionError(
-                f"{name} has no versions; publish version 0 with `feast-bc publish {name} 0 ...`."
-            )
         check_versions(name, versions)
         if check_serving(serving) == ON_READ and vector_index:
             raise ProviderError(
@@ -106,13 +103,21 @@ class VersionedEmbedding:
 
     @classmethod
     def from_catalog(
-        cls, catalog: EmbeddingCatalog, name: str, *, entities: Sequence[Entity], **options: Any
+        cls,
+        catalog: EmbeddingCatalog,
+        name: str,
+        *,
+        entities: Sequence[Entity],
+        empty: bool = False,
+        **options: Any,
     ) -> VersionedEmbedding:
         """The versioned embedding with all versions that stand in `catalog`.
 
         Args:
             catalog: where the versions were published.
             name, entities: as on the constructor.
+            empty: whether it may have no version yet; then it has no view. If the registry has
+                views of it, `feast apply` refuses to delete them all.
             options: every other argument of the constructor.
 
         Raises:
@@ -120,7 +125,7 @@ class VersionedEmbedding:
             CatalogError: the catalog cannot be read.
             SignatureError: the environment asks for signatures, and a version has none.
         """
-        shelf = catalog.shelf(name)
+        shelf = catalog.shelf(name, empty=empty)
         if keys := required_keys():
             check_chain_signed(shelf, catalog.files, len(shelf.versions) - 1, keys)
         versions = [published.as_embedding_version() for published in shelf.versions]

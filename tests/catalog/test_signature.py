@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
-from feast_bc.catalog.shelf_writer import ShelfWriter
 from feast_bc.catalog.signature import (
     check_chain_signed,
     read_private_key,
@@ -107,7 +106,7 @@ def test_a_forged_signature(local: EmbeddingCatalog) -> None:
 def test_a_recount_has_to_be_signed_too(local: EmbeddingCatalog) -> None:
     sign_all(local)
     contents = Contents(rows=1, newest=T0, key_kinds=("integers",), sample=())
-    change = ShelfWriter(local.files, local.shelf("user_embedding")).recount(1, contents)
+    change = local.recount("user_embedding", 1, contents)
     assert change.changed
     assert change.published.contents == contents
     with pytest.raises(SignatureError, match=r"version 1: .*000004.json is not signed"):
