@@ -251,7 +251,8 @@ class Bucket:
                 for view, found in vectors
                 if view.name in written
             ]
-            values.append(self._states(state, version, entities, states))
+            given = [(view, written[view.name]) for view, _ in vectors if view.name in written]
+            values.append(self._states(stored, state, version, entities, states, given))
             # No state tells of a vector that is deleted already.
             values.sort(key=lambda each: each.absent)
             return values
@@ -276,17 +277,25 @@ class Bucket:
         )
 
     def _states(
-        self, state: State, version: int, entities: RowNumbers, states: FamilyStates
+        self,
+        stored: Column,
+        state: State,
+        version: int,
+        entities: RowNumbers,
+        states: FamilyStates,
+        given: Sequence[tuple[ViewChanges, Mask]],
     ) -> ViewValues:
-        """The states of those entities of a batch that get nothing more in this run."""
-        rows = np.flatnonzero(self._last[entities] == version)
-        return ViewValues(
-            self._state_view,
-            rows,
-            states.instants[entities[rows]],
-            state.encode()[rows],
-            private=True,
-        )
+        """The states of a batch: settled, or for now with what this version gives."""
+        told = self._last[entities] == version
+        encoded = state.encode()
+        if not told.all():
+            some = decode_states(self._family, stored)
+            news = states.settle_some(some, version, entities, given) & ~told
+            encoded[news] = some.encode()[news]
+            told |= news
+        rows = np.flatnonzero(told)
+        stamps = states.instants[entities[rows]]
+        return ViewValues(self._state_view, rows, stamps, encoded[rows], private=True)
 
 
 def unanswered(what: str, done: str, error: Exception) -> MaterializationError:

@@ -18,7 +18,7 @@ from feast_bc.online.sqlite.reader import SqliteReader
 def in_the_gap(action: Callable[[], object], *, reading: int = 1) -> Iterator[None]:
     """Have others act after this thread's reading of states of that number, before it writes.
 
-    They are waited for. A store that makes them wait goes on first.
+    They are waited for, but where SQLite makes them wait for this thread.
     """
     owner, seen = threading.current_thread(), 0
     failed: list[BaseException] = []
@@ -39,14 +39,14 @@ def in_the_gap(action: Callable[[], object], *, reading: int = 1) -> Iterator[No
                 seen += 1
                 if seen == reading:
                     other.start()
-                    other.join(0.5)
+                    other.join(0.5 if isinstance(self, SqliteReader) else 60)
             return found
 
         return read
 
     with pytest.MonkeyPatch.context() as patch:
         for reader in (RedisReader, SqliteReader):
-            patch.setattr(reader, "read", hooked(reader.read))
+            patch.setattr(reader, "read", hooked(reader.read))  # type: ignore[arg-type]
         yield
     assert seen >= reading
     other.join()
