@@ -161,6 +161,12 @@ def sqlite_connection(store: Any, config: RepoConfig) -> Any:
     return store._get_conn(config)
 
 
+def sqlite_path(store: Any, config: RepoConfig) -> str:
+    """The file of a SQLite store."""
+    path: str = store._get_db_path(config)
+    return path
+
+
 def sqlite_table(project: str, name: str) -> str:
     """The quoted name of the table in which the rows of a stored view stand."""
     from feast.infra.online_stores.sqlite import _quote_id

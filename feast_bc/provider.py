@@ -73,7 +73,9 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         if version_source(feature_view) is None:
             super().ingest_df(feature_view, df, field_mapping)
         elif knows_version_views(store):
-            push_vectors(store, self.repo_config, feature_view, df, self._applied_view)
+            push_vectors(
+                store, self.repo_config, feature_view, df, self._applied_view, self._refresh
+            )
         else:
             # A client of a feature server hands the rows on: the server's provider does the rest.
             super().ingest_df(_handed_on(feature_view), df, field_mapping)
@@ -157,6 +159,9 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             return self._registry().get_feature_view(name, allow_registry_cache=True)
         except FeatureViewNotFoundException:
             return None
+
+    def _refresh(self) -> None:
+        self._registry().refresh_registry()
 
     def _check_names(self, views: Sequence[BaseFeatureView]) -> None:
         names = [view.name for view in views]

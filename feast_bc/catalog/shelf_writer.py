@@ -121,7 +121,13 @@ class ShelfWriter:
         return self.record(version, exchange)
 
     def recount(self, version: int, contents: Contents) -> CatalogChange:
-        """As `EmbeddingCatalog.recount`."""
+        """Note anew what a version's source holds; noting the same again changes nothing.
+
+        It counts from the next `feast apply` on.
+
+        Raises:
+            As `record`.
+        """
 
         def note(state: State) -> Event | None:
             if state.contents.get(version) == contents:

@@ -277,8 +277,8 @@ def verify(
         from feast_bc.publishing.source_check import source_checks
 
         config = load_config(Path(repo)) if repo else None
-        with suppress(FeastBCError):  # told above
-            for name in catalog.embeddings() if embedding is None else [embedding]:
+        for name in dict.fromkeys(check.subject.partition(":")[0] for check in checks):
+            with suppress(FeastBCError):  # told above
                 checks += source_checks(catalog.published(name), config)
     output.checks(checks)
 

@@ -153,6 +153,13 @@ def _in_words(versions: Sequence[int]) -> str:
     return ", else ".join(f"v{k}" for k in versions)
 
 
+def _held(published: PublishedVersion) -> str:
+    contents = published.contents
+    if contents is None:
+        return "not noted"
+    return f"{contents.rows} rows up to {contents.newest.isoformat()}"
+
+
 def _description(published: PublishedVersion) -> str:
     manifest = published.manifest
     release = f"{manifest.published_at.isoformat()} by feast-bc {manifest.feast_bc_version}"
@@ -160,6 +167,7 @@ def _description(published: PublishedVersion) -> str:
         ["dimensions", str(manifest.dim)],
         ["vectors", f"source {manifest.source.name}, column {manifest.feature}"],
         ["join keys", ", ".join(manifest.join_keys)],
+        ["source held", _held(published)],
         ["published", release],
         ["digest", published.sha256],
     ]

@@ -20,7 +20,7 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.align import align, places
-from feast_bc.columns.arrays import Matrix, RowNumbers
+from feast_bc.columns.arrays import Mask, Matrix, RowNumbers
 from feast_bc.errors import FeastBCError, MaterializationError
 from feast_bc.materialization.native_matrix import native_matrix, sample
 from feast_bc.materialization.states import FamilyStates, overdue_values
@@ -32,7 +32,7 @@ from feast_bc.online.ahead import ahead
 from feast_bc.online.on_read import decode_states
 from feast_bc.online.request import STATES, Column, Request
 from feast_bc.online.stores import reader_for_table, writer_for
-from feast_bc.online.writer import OnlineWriter, ViewValues
+from feast_bc.online.writer import Known, OnlineWriter, ViewValues
 from feast_bc.rule import NONE, State, Winners
 from feast_bc.views.changes import Changes, rows_at
 
@@ -240,20 +240,28 @@ class Bucket:
     ) -> None:
         version, entities, vectors = batch
         batch_keys = keys.take(pa.array(entities))
-        try:
-            state = decode_states(self._family, self._read_states(batch_keys))
+        written: dict[str, Mask] = {}
+        values: list[ViewValues] = []
+
+        def decide(stored: Column) -> list[ViewValues]:
+            state = decode_states(self._family, stored)
             alive = [view for view in views if view.name not in self._work.errors]
             settled = states.settle(state, entities, alive)
-            written = {view.name: mask for view, mask in zip(alive, settled, strict=True)}
-            values = [
+            written.update(zip((view.name for view in alive), settled, strict=True))
+            values[:] = [
                 view.values(version, entities, written[view.name], found)
                 for view, found in vectors
                 if view.name in written
             ]
-            values.append(self._states(state, version, entities, states))
+            given = [(view, written[view.name]) for view, _ in vectors if view.name in written]
+            values.append(self._states(stored, state, version, entities, states, given))
             # No state tells of a vector that is deleted already.
             values.sort(key=lambda each: each.absent)
-            self._writer.write(batch_keys, [each for each in values if len(each.rows)])
+            return values
+
+        try:
+            known = Known(self._state_view, lambda: self._read_states(batch_keys))
+            self._writer.update(batch_keys, known, decide)
         except Exception as error:  # stores raise whatever their driver raises
             names = ", ".join(view.name for view, _ in vectors)
             raise MaterializationError(
@@ -271,17 +279,25 @@ class Bucket:
         )
 
     def _states(
-        self, state: State, version: int, entities: RowNumbers, states: FamilyStates
+        self,
+        stored: Column,
+        state: State,
+        version: int,
+        entities: RowNumbers,
+        states: FamilyStates,
+        given: Sequence[tuple[ViewChanges, Mask]],
     ) -> ViewValues:
-        """The states of those entities of a batch that get nothing more in this run."""
-        rows = np.flatnonzero(self._last[entities] == version)
-        return ViewValues(
-            self._state_view,
-            rows,
-            states.instants[entities[rows]],
-            state.encode()[rows],
-            private=True,
-        )
+        """The states of a batch: settled, or for now with what this version gives."""
+        told = self._last[entities] == version
+        encoded = state.encode()
+        if not told.all():
+            some = decode_states(self._family, stored)
+            news = states.settle_some(some, version, entities, given) & ~told
+            encoded[news] = some.encode()[news]
+            told |= news
+        rows = np.flatnonzero(told)
+        stamps = states.instants[entities[rows]]
+        return ViewValues(self._state_view, rows, stamps, encoded[rows], private=True)
 
 
 def unanswered(what: str, done: str, error: Exception) -> MaterializationError:

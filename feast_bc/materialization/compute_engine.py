@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 from feast import Entity, FeatureView
+from feast.errors import FeatureViewNotFoundException
 from feast.infra.common.materialization_job import (
     MaterializationJob,
     MaterializationJobStatus,
@@ -117,6 +119,8 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
                 errors = self._materialize_family(registry, [tasks[i] for i in places])
                 for i in places:
                     error = errors.get(tasks[i].feature_view.name)
+                    if error is not None:
+                        _take_as_registered(registry, tasks[i])
                     jobs[i] = _job(tasks[i], failed=error is not None, error=error)
         return [jobs[place] for place in range(len(tasks))]
 
@@ -219,6 +223,17 @@ def _served_on_read(
         if is_on_read(view) and view.online and view.batch_source.embedding == embedding
     ]
     return list({view.name: view for view in [*registered, *views]}.values())
+
+
+def _take_as_registered(registry: BaseRegistry, task: MaterializationTask) -> None:
+    """Let a failed run hold the view as it is registered by now.
+
+    Feast writes the view that the run holds back to the registry, to restore its state: an apply
+    during the run would be undone.
+    """
+    view = task.feature_view
+    with suppress(FeatureViewNotFoundException):
+        vars(view).update(vars(registry.get_feature_view(view.name, task.project)))
 
 
 def _check_apart(tasks: Sequence[MaterializationTask]) -> None:

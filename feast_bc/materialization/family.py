@@ -6,6 +6,7 @@ An engine then writes it, bucket by bucket.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -18,7 +19,7 @@ from feast_bc import clock
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.entity_keys import check_kinds, key_types
 from feast_bc.columns.instants import to_datetime, to_micros
-from feast_bc.errors import InvalidVectorsError
+from feast_bc.errors import InvalidVectorsError, MaterializationError
 from feast_bc.materialization.bucket import Bucket, unanswered
 from feast_bc.materialization.target import targets_of
 from feast_bc.materialization.work import StartProgress, Work
@@ -120,6 +121,9 @@ class FamilyMaterialization:
             served=served,
             reads_from=min(clock.now(), until),
         )
+        self._run = secrets.randbits(64)
+        self._begun: dict[str, Written] = {}
+        """Per target its record as this run left it at its beginning."""
 
     def run(self, start_progress: StartProgress) -> Mapping[str, Exception]:
         """Write every changed value.
@@ -156,14 +160,15 @@ class FamilyMaterialization:
             self._unrecorded("Nothing was written", error)
             return
         self._check_sources()
-        anew = [
-            target.view
-            for target, record in zip(work.targets, written, strict=True)
-            if target.name not in work.errors and target.since is None and record != NOTHING
-        ]
         try:
             work.horizon = max(work.until, *(record.until for record in written))
-            self._records.write(anew, [Written(NOTHING.digest, work.horizon)] * len(anew))
+            begun = Written(NOTHING.digest, work.horizon, self._run)
+            for target, record in zip(work.targets, written, strict=True):
+                refused = target.name in work.errors
+                anew = target.since is None and record != NOTHING and not refused
+                self._begun[target.name] = begun if anew else record
+            views = [t.view for t in work.targets if self._begun[t.name] == begun]
+            self._records.write(views, [begun] * len(views))
         except Exception as error:  # stores raise whatever their driver raises
             self._unrecorded("Nothing was written", error)
 
@@ -181,16 +186,38 @@ class FamilyMaterialization:
         done = self._work.alive()
         if not done:
             return
+        overtaken: dict[str, Written] = {}
+
+        def decide(found: list[Written]) -> list[Written]:
+            overtaken.clear()
+            records = []
+            for target, record in zip(done, found, strict=True):
+                mine = Written(target.decided.digest, self._work.until, self._run)
+                if record != self._begun[target.name] and record.says != mine.says:
+                    # Of the values of two runs nobody knows which were written last.
+                    until = max(self._work.horizon, record.until)
+                    mine = overtaken[target.name] = Written(NOTHING.digest, until, self._run)
+                records.append(mine)
+            return records
+
         try:
-            self._records.write(
-                [target.view for target in done],
-                [Written(target.decided.digest, self._work.until) for target in done],
-            )
+            self._records.update([target.view for target in done], decide)
         except Exception as error:  # stores raise whatever their driver raises
             self._unrecorded("The values were written", error)
+            return
+        if overtaken:
+            self._work.fail(list(overtaken), _overtaken())
 
     def _unrecorded(self, done: str, error: Exception) -> None:
         self._work.fail(
             [target.name for target in self._work.alive()],
             unanswered("the record of what was written", done, error),
         )
+
+
+def _overtaken() -> MaterializationError:
+    return MaterializationError(
+        "another run wrote to the same views meanwhile, under another plan or up to another "
+        "instant. All that stands online is valid; some of it is that run's. Run the same command "
+        "again when no other run is at work; it writes all."
+    )

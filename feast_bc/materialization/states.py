@@ -103,6 +103,40 @@ class FamilyStates:
             state.forget(version, where & (rows.instant == NEVER))
         return written
 
+    def settle_some(
+        self,
+        state: State,
+        version: int,
+        entities: RowNumbers,
+        written: Sequence[tuple[ViewChanges, Mask]],
+    ) -> Mask:
+        """Note in the states what entities get from one version, where they get more in this run.
+
+        Or else a row that is pushed before they get the rest would be compared with what stood
+        there before.
+
+        Args:
+            state: what the online store knows of the batch; brought up to date in place.
+            version: k.
+            entities: shape `(b,)`.
+            written: views, each with a mask of shape `(b,)`: who gets a new value.
+
+        Returns:
+            Shape `(b,)`: whose state that is news for.
+        """
+        rows = self._rows[version]
+        native = Rows(rows.instant[entities], rows.has_vector[entities])
+        stays = state.pushed(version) & (state.rows(version).instant > native.instant)
+        told = np.zeros(len(entities), bool)
+        for view, mask in written:
+            won = mask & view.takes(version, entities)
+            state.wrote(view.plan.version, view.changes.winner[entities], won)
+            if not view.native:
+                state.lost_track(view.plan.version, won & stays)
+            told |= won
+        state.know(version, native, told & ~stays, pushed=False)
+        return told
+
     def _settle_natives(
         self,
         state: State,

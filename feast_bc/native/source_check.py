@@ -32,8 +32,8 @@ MAX_SHRINK = 0.01
 ACCEPT = "FEAST_BC_ACCEPT_SOURCE"
 """The environment variable that lets a source pass: `<embedding>_v<k>@<what it holds>`."""
 
-# Of a sample of 16, one row may be gone: more are not there by chance if one in a hundred is.
-_SAMPLE_SLACK = 1 / 16
+# Of a sample, so many may be gone by chance: its rows stand together.
+_SAMPLE_SLACK = 1 / 4
 
 
 def look_at(
@@ -147,7 +147,8 @@ def _shrunken(contents: Contents, held: Held, max_shrink: float | None) -> str:
         return f"its newest event timestamp is {found}, was {contents.newest.isoformat()}."
     if held.vectors is not None:
         gone = sum(not digests for digests in held.vectors)
-        if gone > len(held.vectors) * max(allowed, _SAMPLE_SLACK):
+        slack = _SAMPLE_SLACK if contents.rows > len(held.vectors) else 0
+        if gone > len(held.vectors) * max(allowed, slack):
             return f"{gone} of {len(held.vectors)} sampled rows are gone."
     return ""
 

@@ -9,7 +9,7 @@ by the one rule over what the online store knows of the entity.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +30,10 @@ from feast_bc.columns.timestamps import to_instants
 from feast_bc.columns.vectors import to_matrix
 from feast_bc.errors import InvalidVectorsError
 from feast_bc.online.on_read import decode_states
-from feast_bc.online.request import STATES, Request
+from feast_bc.online.request import STATES, Column, Request
 from feast_bc.online.stores import reader_for_table, writer_for
-from feast_bc.online.writer import ViewValues
-from feast_bc.rule import Rows, State
+from feast_bc.online.writer import Known, ViewValues
+from feast_bc.rule import NONE, Rows, State
 from feast_bc.views.serving import cannot_push
 from feast_bc.views.source import BackwardCompatibleSource, view_name
 from feast_bc.views.stored_views import native_view, state_view
@@ -73,6 +73,7 @@ def push_vectors(
     view: FeatureView,
     frame: pd.DataFrame,
     applied: AppliedView,
+    refresh: Callable[[], object],
 ) -> None:
     """Write pushed rows of a version view to all stored views that they concern.
 
@@ -86,6 +87,7 @@ def push_vectors(
         frame: join keys, the view's feature, and its timestamp field (that of the version's batch
             source will do).
         applied: finds the views of the older versions.
+        refresh: has `applied` look at the registry as it stands now, not at a copy of it.
 
     Raises:
         EntityKeyError: the join keys do not fit the view's entities.
@@ -99,33 +101,39 @@ def push_vectors(
         raise cannot_push(source.embedding)
     now = clock.now()
     pushed = _check(view, frame, now)
-    (stored,) = reader_for_table(store, config, view, pushed.keys).read(Request((STATES,)))
-    state = decode_states(source, stored)
-    newest = pushed.instants >= state.rows(source.version).instant
-    if source.on_read:
-        wins = newest
-        # Kept even where no view needs it: a pushed vector stands nowhere else.
-        native = native_view(view, source.version)
-        values = [_values(native, source.version, wins, pushed, private=True)]
-        state.wrote(source.version, np.full(len(wins), source.version), wins)
-    else:
-        wins = newest & _wins(source, source.version, state, pushed, now)
-        values = [
-            _values(target, source.version, taken, pushed)
-            for target in views
-            if (taken := _take(target.batch_source, source.version, state, pushed, now, wins)).any()
-        ]
-    state.know(source.version, pushed.rows, wins, pushed=True)
-    values.append(
-        ViewValues(
-            state_view(view),
-            np.flatnonzero(wins),
-            pushed.instants[wins],
-            state.encode()[wins],
-            private=True,
-        )
-    )
-    writer_for(store, config).write(pushed.keys, [each for each in values if len(each.rows)])
+    reader = reader_for_table(store, config, view, pushed.keys)
+    wins = np.zeros(len(pushed.instants), bool)
+
+    def read() -> Column:
+        (stored,) = reader.read(Request((STATES,)))
+        return stored
+
+    def decide(stored: Column) -> list[ViewValues]:
+        state = decode_states(source, stored)
+        version = source.version
+        wins[:] = pushed.instants >= state.rows(version).instant
+        if source.on_read:
+            # Kept even where no view needs it: a pushed vector stands nowhere else.
+            native = native_view(view, version)
+            values = [_values(native, version, wins, pushed, private=True)]
+            state.wrote(version, np.full(len(wins), version), wins)
+        else:
+            if _outdated(views, state, wins, now):
+                refresh()
+                views[:] = _views(applied(view.name) or view, applied)
+                state = decode_states(views[0].batch_source, stored)
+            wins[:] &= _wins(views[0].batch_source, version, state, pushed, now)
+            values = [
+                _values(target, version, taken, pushed)
+                for target in views
+                if (taken := _take(target.batch_source, version, state, pushed, now, wins)).any()
+            ]
+        state.know(version, pushed.rows, wins, pushed=True)
+        rows = np.flatnonzero(wins)
+        stamps, states = pushed.instants[wins], state.encode()[wins]
+        return [*values, ViewValues(state_view(view), rows, stamps, states, private=True)]
+
+    writer_for(store, config).update(pushed.keys, Known(state_view(view), read), decide)
     if not wins.all():
         _logger.warning(
             "%s: %d of %d pushed row(s) changed nothing: the online store has a newer row, or a "
@@ -141,6 +149,19 @@ def _views(view: FeatureView, applied: AppliedView) -> list[FeatureView]:
     source: BackwardCompatibleSource = view.batch_source
     names = [view_name(source.embedding, older.version) for older in source.older]
     return [view, *(found for name in names if (found := applied(name)) and found.online)]
+
+
+def _outdated(views: Sequence[FeatureView], state: State, news: Mask, now: int) -> bool:
+    """Whether views have values of versions that do not count for them: they may by now.
+
+    The registry's copy in a process is some minutes old. After a rollback, too, such values stand
+    until they are written anew.
+    """
+    plans = [view.batch_source.plan for view in views]
+    return any(
+        not np.isin(state.giver(plan.version)[news], [NONE, *plan.counting(now)]).all()
+        for plan in plans
+    )
 
 
 def _wins(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -16,9 +16,10 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey as EntityKeyProto
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.repo_config import RepoConfig
 
-from feast_bc.columns.arrays import Bytes, Instants, Matrix, RowNumbers
+from feast_bc.columns.arrays import Bytes, Instants, Mask, Matrix, RowNumbers
 from feast_bc.columns.encoding import NULL, encode
 from feast_bc.columns.entity_keys import entity_key_protos, key_types
+from feast_bc.online.request import Column
 from feast_bc.online.sharing import share_out
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - Feast hands stores naive UTC datetimes
@@ -66,6 +67,29 @@ class ViewValues:
         stored = None if self.stored is None else self.stored[start:stop]
         return ViewValues(self.view, self.rows[start:stop], self.instants[start:stop], stored)
 
+    def of(self, entities: Mask) -> ViewValues:
+        """The values of some of the batch's `n` entities."""
+        mine = entities[self.rows]
+        stored = None if self.stored is None else self.stored[mine]
+        return replace(self, rows=self.rows[mine], instants=self.instants[mine], stored=stored)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What stands in the one view that all who write to some entities write.
+
+    Attributes:
+        view: the states, or the records.
+        read: reads it for all entities of the batch.
+    """
+
+    view: FeatureView
+    read: Callable[[], Column]
+
+
+Decide = Callable[[Column], Sequence[ViewValues]]
+"""Given what stands for each entity of a batch, what to write; it may be asked again."""
+
 
 class OnlineWriter(Protocol):
     """Writes one batch of entities, over whatever stands there, in Feast's own format."""
@@ -79,9 +103,28 @@ class OnlineWriter(Protocol):
                 others: it is written when they stand.
         """
 
+    def update(self, keys: pa.Table, known: Known, decide: Decide) -> None:
+        """Write what is decided over what stands there.
+
+        SQLite and Redis let nobody else who updates write to an entity between the reading and the
+        writing of it.
+
+        Args:
+            keys: the entities' join keys, `n` distinct rows.
+            known: what stands there.
+            decide: tells what to write.
+        """
+
+
+def filled(values: Sequence[ViewValues]) -> list[ViewValues]:
+    """The views of which something is to be written."""
+    return [each for each in values if len(each.rows)]
+
 
 class FeastWriter:
     """Writes to any online store through Feast's own `online_write_batch`.
+
+    Feast's interface has no way to keep others from writing between a read and a write.
 
     Args:
         store: the online store.
@@ -109,6 +152,9 @@ class FeastWriter:
             few = sum(len(part.rows) for part in parts) <= _ROWS
             stores = self._opened[:1] if few else self._stores(last.view)[: len(parts)]
             share_out(parts, [partial(self._write, store, protos, place) for store in stores])
+
+    def update(self, keys: pa.Table, known: Known, decide: Decide) -> None:
+        self.write(keys, filled(decide(known.read())))
 
     def _write(
         self,

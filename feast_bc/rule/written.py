@@ -9,7 +9,8 @@ from feast_bc.columns.arrays import NEVER
 from feast_bc.rule.kept import Kept
 from feast_bc.rule.plan import Plan
 
-_LAYOUT = struct.Struct("<32sq")
+_LAYOUT = struct.Struct("<32sqQ")
+_WITHOUT_RUN = struct.calcsize("<32sq")
 
 
 class Written(NamedTuple):
@@ -18,20 +19,28 @@ class Written(NamedTuple):
     Attributes:
         digest: `Plan.digest`; other bytes mean that no plan is known to hold for all of it.
         until: the end of the last window, in microseconds.
+        run: names the run that wrote this, by chance: another number tells that another run was
+            at work. 0 in records of releases that had none.
     """
 
     digest: bytes
     until: int
+    run: int = 0
+
+    @property
+    def says(self) -> tuple[bytes, int]:
+        """What was written, whichever run did it."""
+        return self.digest, self.until
 
     def encode(self) -> bytes:
-        return _LAYOUT.pack(self.digest, self.until)
+        return _LAYOUT.pack(*self)
 
     @classmethod
     def decode(cls, stored: bytes | None) -> Written:
-        """What `encode` made; NOTHING for anything else."""
-        if stored is None or len(stored) != _LAYOUT.size:
+        """What `encode` made, or made before there was `run`; NOTHING for anything else."""
+        if stored is None or len(stored) not in (_WITHOUT_RUN, _LAYOUT.size):
             return NOTHING
-        return cls(*_LAYOUT.unpack(stored))
+        return cls(*_LAYOUT.unpack(stored.ljust(_LAYOUT.size, b"\0")))
 
 
 NOTHING = Written(bytes(32), NEVER)

@@ -118,8 +118,8 @@ class RegistryPlan(StoredFormat):
 
     NOUN = "the plan of a version view"
     REMEDY = "Run `feast apply` again."
-    SCHEMA = 4
-    SINCE: ClassVar = {"rollback_versions": 2, "history": 2, "keep_unchanged": 4}
+    SCHEMA = 3
+    SINCE: ClassVar = {"rollback_versions": 2, "history": 2, "keep_unchanged": 3}
 
     embedding: str
     ttl_seconds: float | None = Field(ge=0, lt=1e13)  # what a timedelta holds

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,8 @@ from feast_bc.errors import (
     UnknownVersionError,
     VersionConflictError,
 )
+from tests.support.catalog_kills import COMMANDS, kill_everywhere
 from tests.support.catalogs import T0, files_of, problems, publish
-from tests.support.kills import killed
 from tests.support.links import affine
 from tests.support.presence import there
 from tests.support.races import race
@@ -26,72 +24,11 @@ from tests.support.races import race
 NAME = "user_embedding"
 CORRECTED = affine(1, 4, 3, seed=9)
 
-COMMANDS: dict[str, tuple[Callable[[EmbeddingCatalog], object], int]] = {
-    "publish 0": (lambda c: publish(c, 0), 2),
-    "publish": (lambda c: publish(c, 2), 3),
-    "activate": (lambda c: c.activate(NAME, 1, T0), 1),
-    "rollback": (lambda c: c.rollback(NAME, 1, at=T0), 1),
-    "retire": (lambda c: c.retire(NAME, 0), 1),
-    "unretire": (lambda c: c.unretire(NAME, 0), 1),
-    "relink": (lambda c: c.relink(NAME, 1, CORRECTED), 2),
-    "withdraw": (lambda c: c.withdraw(NAME, 1), 1),
-}
-"""Each with the number of files that it adds."""
-
-
-def prepared(root: Path, command: str) -> EmbeddingCatalog:
-    """A catalog in which the command has something to do."""
-    catalog = EmbeddingCatalog(root)
-    if command != "publish 0":
-        publish(catalog, 0)
-        publish(catalog, 1)
-    if command == "rollback":
-        catalog.activate(NAME, 1, T0)
-    if command == "unretire":
-        catalog.retire(NAME, 0)
-    return catalog
-
-
-def meaning(catalog: EmbeddingCatalog) -> list[Any]:
-    """What readers see, but for when it was written."""
-    versions = catalog.shelf(NAME, empty=True).versions
-    return [
-        (v.version, v.retired, v.activations, v.transform and v.transform.sha256) for v in versions
-    ]
-
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_kill_at_any_file_operation(command: str, tmp_path: Path) -> None:
-    run, added = COMMANDS[command]
-    before = meaning(prepared(tmp_path / "before", command))
-    whole = prepared(tmp_path / "whole", command)
-    run(whole)
-    after = meaning(whole)
-    assert before != after
-    points, states = 0, set()
-    while True:
-        catalog = prepared(tmp_path / str(points), command)
-        had = len(files_of(catalog))
-        if not killed(lambda catalog=catalog: run(catalog), points + 1):  # type: ignore[misc]
-            break
-        points += 1
-        found = meaning(catalog)
-        assert found in (before, after)
-        states.add(found == after)
-        if files_of(catalog):
-            assert not [check for check in catalog.verify() if not check.ok]
-        run(catalog)
-        assert meaning(catalog) == after
-        words = " ".join(check.note or "" for check in catalog.verify()).split()
-        names = {word.rstrip(",.") for word in words}
-        left = [path for path in files_of(catalog) if NAME + path.partition(NAME)[2] in names]
-        assert len(files_of(catalog)) - len(left) == had + added
-        assert problems(catalog) == {}
-        shutil.rmtree(catalog.root)
-    assert states == {False, True}
-    # The folder, the file, two halves, fsync, link, unlink, fsync of the folder.
-    assert points >= 7 * added
+    assert kill_everywhere(command, tmp_path)
 
 
 def test_a_relink(catalog: EmbeddingCatalog) -> None:

@@ -1,6 +1,8 @@
-"""What `feast-bc show` and `plan` tell; neither changes anything."""
+"""What `feast-bc show`, `plan` and `verify --sources` tell; none changes anything."""
 
 from __future__ import annotations
+
+import pandas as pd
 
 from tests.support.catalogs import files_of
 from tests.support.team import START, Team
@@ -61,3 +63,24 @@ def test_what_cannot_follow_is_said_beforehand(team: Team) -> None:
     refused = team.run("plan", "users", "2", "--rollback")
     assert refused.exit_code == 1
     assert "users version 2 is not active: nothing to roll back" in refused.stderr
+
+
+def test_verify_tells_what_a_run_would_refuse_of_a_source(team: Team) -> None:
+    team.publish_all()
+    assert "source held         200 rows up to 2026-01-01" in team.run("show", "users", "1").stdout
+    fine = team.run("verify", "--sources")
+    assert (fine.exit_code, "ok   users: version 2: source" in fine.stdout) == (0, True)
+    (team.folder / "v1.parquet").unlink()
+    frame = pd.read_parquet(team.folder / "v2.parquet")
+    frame.iloc[:20].to_parquet(team.folder / "v2.parquet")
+    assert team.run("verify").exit_code == 0
+    found, code = team.json("verify", "users", "--sources")
+    bad = {c["subject"]: c["problem"] for c in found["checks"] if c["problem"]}
+    assert code == 1
+    assert list(bad) == ["users: version 1: source", "users: version 2: source"]
+    assert "cannot be read" in bad["users: version 1: source"]
+    assert "it has 20 rows, had 200" in bad["users: version 2: source"]
+    noted = team.publish(2, "--allow-shrink", "1")
+    assert "what its source holds now is noted" in noted.stdout
+    assert "Next: feast apply, then feast materialize" in noted.stdout
+    assert "ok   users: version 2: source" in team.run("verify", "--sources").stdout

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,16 +155,18 @@ def test_sqlite_locked(tmp_path: Path) -> None:
 
 def test_sqlite_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = applied(tmp_path)
-    connection = store._get_provider().online_store._get_conn(store.config)
+    connect = sqlite3.connect
 
-    def fill() -> None:
+    def full(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*args, **kwargs)
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+        return connection
 
-    before_batch(monkeypatch, SqliteWriter, 3, fill)
-    fails(store, "database or disk is full")
+    with monkeypatch.context() as patch:
+        before_batch(patch, SqliteWriter, 3, lambda: patch.setattr(sqlite3, "connect", full))
+        fails(store, "database or disk is full")
     never_mixed(store)
-    connection.execute("PRAGMA max_page_count = 1000000")
     completes(store)
 
 

@@ -306,15 +306,11 @@ def test_a_run_that_ended_early_is_finished_by_the_next(
     store.materialize(at(-1), at(5))
     apply(store, replace(FAMILY, active={}), tmp_path)
     kind = store.config.online_store.type
-    target = f"feast_bc.online.{kind}.writer.{kind.capitalize()}Writer.write"
-    calls = []
-
-    def fails(self: object, keys: object, values: list[object]) -> None:
-        calls.append(values)
-        if len(calls) > 1:  # the first call forgets what was written
-            raise OSError("gone")
-
-    with patch(target, fails), pytest.raises(MaterializationError, match="gone"):
+    target = f"feast_bc.online.{kind}.writer.{kind.capitalize()}Writer.update"
+    with (
+        patch(target, side_effect=OSError("gone")),
+        pytest.raises(MaterializationError, match="gone"),
+    ):
         store.materialize_incremental(at(6))
     apply(store, FAMILY, tmp_path)
     store.materialize_incremental(at(7))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from feast_bc.online.writer import OnlineWriter, ViewValues
+from feast_bc.online.writer import Decide, Known, OnlineWriter
 
 
 def before_batch(
@@ -17,12 +17,12 @@ def before_batch(
     action: Callable[[], object],
 ) -> None:
     """Do something before the batch of that number is written, once."""
-    original, seen = writer.write, []
+    original, seen = writer.update, []
 
-    def write(self: OnlineWriter, keys: pa.Table, values: list[ViewValues]) -> None:
+    def update(self: OnlineWriter, keys: pa.Table, known: Known, decide: Decide) -> None:
         seen.append(keys)
         if len(seen) == number:
             action()
-        original(self, keys, values)
+        original(self, keys, known, decide)
 
-    monkeypatch.setattr(writer, "write", write)
+    monkeypatch.setattr(writer, "update", update)

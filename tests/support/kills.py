@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 
-class _Kill:
+class Kill:
     """Counts down to the end of this process."""
 
     def __init__(self, number: int) -> None:
-        self._left = number
+        self.left = number
 
     def step(self) -> None:
-        self._left -= 1
-        if not self._left:
+        self.left -= 1
+        if not self.left:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def before(self, owner: Any, name: str) -> None:
@@ -35,7 +35,7 @@ class _Kill:
 class _TornFile:
     """A file whose writes can end in the middle."""
 
-    def __init__(self, file: Any, kill: _Kill) -> None:
+    def __init__(self, file: Any, kill: Kill) -> None:
         self._file = file
         self._kill = kill
 
@@ -67,7 +67,7 @@ def killed(action: Callable[[], object], number: int) -> bool:
     child = os.fork()
     if not child:
         try:
-            _count(_Kill(number))
+            _count(Kill(number))
             action()
         except BaseException:
             traceback.print_exc()
@@ -81,7 +81,7 @@ def killed(action: Callable[[], object], number: int) -> bool:
     return False
 
 
-def _count(kill: _Kill) -> None:
+def _count(kill: Kill) -> None:
     for owner, name in (
         (os, "fsync"),
         (os, "link"),

@@ -9,6 +9,10 @@ from typing import Any, TypeVar
 
 import redis
 from feast.infra.online_stores.helpers import _mmh3
+from feast.protos.feast.types.Value_pb2 import Value as ValueProto
+
+from feast_bc.rule import NOTHING, Written
+from feast_bc.views.stored_views import STORED_VIEW
 
 _Rows = TypeVar("_Rows")
 
@@ -23,7 +27,21 @@ def redis_client(address: str) -> redis.Redis:
 def redis_dump(address: str) -> dict[bytes, tuple[dict[bytes, bytes], int]]:
     """Every key with its fields and its time to live in seconds (-1: none)."""
     with redis_client(address) as client:
-        return {key: (client.hgetall(key), client.ttl(key)) for key in client.scan_iter()}
+        return {
+            key: (
+                {name: same_run(key, v) for name, v in client.hgetall(key).items()},
+                client.ttl(key),
+            )
+            for key in client.scan_iter()
+        }
+
+
+def same_run(key: bytes, value: bytes) -> bytes:
+    """A stored value, without the number that names a run by chance if it is a record."""
+    if STORED_VIEW.encode() not in key or len(value) < len(NOTHING.encode()):
+        return value
+    record = Written.decode(ValueProto.FromString(value).bytes_val)
+    return record._replace(run=0).encode()
 
 
 def values_in_redis(
@@ -53,7 +71,9 @@ def sqlite_dump(path: Path) -> dict[str, list[Any]]:
         for name, kind, _ in schema:
             if kind == "table":
                 rows = connection.execute(f'SELECT * FROM "{name}" ORDER BY 1, 2').fetchall()  # noqa: S608
-                dump[name] += rows
+                dump[name] += [
+                    (key, of, same_run(key, value), *rest) for key, of, value, *rest in rows
+                ]
         return dump
     finally:
         connection.close()

@@ -18,7 +18,7 @@ from feast_bc.feast_internals import (
     stored_name,
 )
 from feast_bc.online.postgres.copying import HEADER, TRAILER, Alike, by_length, pack
-from feast_bc.online.writer import ViewValues
+from feast_bc.online.writer import Decide, Known, ViewValues, filled
 
 # It stays with its connection, empty: a table made anew for each batch would leave dead rows in
 # PostgreSQL's own catalogs. Values up to a page's size are kept as they are; only the stored view's
@@ -97,6 +97,9 @@ class PostgresWriter:
                     continue
                 numbers = postgres_has_value_num(self._store, self._config, cursor, table)
                 cursor.execute(_upsert(table, numbers=numbers), (values[number].feature, number))
+
+    def update(self, keys: pa.Table, known: Known, decide: Decide) -> None:
+        self.write(keys, filled(decide(known.read())))
 
 
 def _rows(number: int, each: ViewValues, entities: Sequence[Alike], count: int) -> Iterator[bytes]:

@@ -65,6 +65,106 @@ def _per_key(head: bytes, keys: Sequence[bytes], fields: Sequence[bytes]) -> byt
     return b"".join([piece for key in keys for piece in (heads[len(key)], key, tail)])
 
 
+SCRIPT = b"""\
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+local last = 4 + ARGV[4]
+if last > 4 then redis.call('HSET', KEYS[1], unpack(ARGV, 5, last)) end
+if last < #ARGV then redis.call('HDEL', KEYS[1], unpack(ARGV, last + 1)) end
+if ARGV[3] ~= '0' then redis.call('EXPIRE', KEYS[1], ARGV[3]) end
+return 1"""
+"""Sets and deletes fields of a hash if one of them still holds what is expected; replies 1 or 0.
+
+Its arguments are that field, what it has to hold (nothing where there is none), the seconds after
+which the key expires (0: never), how many arguments of HSET follow, these, and fields to delete.
+"""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What has to stand in the hashes of a batch of `n` entities for anything to be written.
+
+    Attributes:
+        field: the name of the field.
+        stored: per entity what it has to hold; nothing where it must not be there.
+    """
+
+    field: bytes
+    stored: Sequence[bytes]
+
+
+Deleted = Sequence[tuple[RowNumbers, Sequence[bytes]]]
+"""Which entities lose which fields."""
+
+
+def guarded(
+    keys: Sequence[bytes],
+    guard: Guard,
+    fields: Sequence[HashFields],
+    deleted: Deleted,
+    ttl: int | None,
+    script: bytes,
+) -> Iterator[tuple[RowNumbers, Bytes]]:
+    """One call of SCRIPT per entity of which something is written.
+
+    Args:
+        keys: the `n` entities' keys.
+        guard: what has to stand there.
+        fields: per view what it stores.
+        deleted: what is deleted.
+        ttl: seconds after which a key expires.
+        script: the digest under which the server knows SCRIPT, in hexadecimal.
+
+    Yields:
+        `(entities, bytes)`: whom the commands concern, in their order, and they themselves.
+    """
+    codes = np.fromiter(map(len, guard.stored), np.int64, len(keys))
+    loses = np.zeros((len(deleted), len(keys)), bool)
+    for mask, (rows, _) in zip(loses, deleted, strict=True):
+        mask[rows] = True
+        codes = codes * 2 + mask
+    for entities, given in _alike(keys, fields, codes):
+        lost = [names for mask, (_, names) in zip(loses, deleted, strict=True) if mask[entities[0]]]
+        gone = [name for names in lost for name in names]
+        if not given and not gone:
+            continue
+        pairs = sum(2 if each.timestamp_field is None else 4 for each, _ in given)
+        place = entities.tolist()
+        packed = _joined(
+            [
+                b"*%d\r\n$7\r\nEVALSHA\r\n" % (8 + pairs + len(gone)),
+                *map(_bulk, (script, b"1")),
+                *_slot(_rows([keys[i] for i in place])),
+                _bulk(guard.field),
+                *_slot(_rows([guard.stored[i] for i in place])),
+                _bulk(b"%d" % (ttl or 0)),
+                _bulk(b"%d" % pairs),
+                *_pairs(given),
+                *map(_bulk, gone),
+            ],
+            len(entities),
+        )
+        yield entities, packed
+
+
+def guarded_arguments(
+    keys: Sequence[bytes],
+    guard: Guard,
+    fields: Sequence[HashFields],
+    deleted: Deleted,
+    ttl: int | None,
+) -> Iterator[tuple[int, list[bytes | int]]]:
+    """The same as `(entity, arguments of EVAL)`, for clients that pack by themselves."""
+    pairs = _arguments(keys, fields)
+    gone: list[list[bytes]] = [[] for _ in keys]
+    for rows, names in deleted:
+        for row in rows.tolist():
+            gone[row] += names
+    for row, key in enumerate(keys):
+        if pairs[row] or gone[row]:
+            head: list[bytes | int] = [SCRIPT, 1, key, guard.field, guard.stored[row]]
+            yield row, [*head, ttl or 0, len(pairs[row]), *pairs[row], *gone[row]]
+
+
 def hset(
     keys: Sequence[bytes], fields: Sequence[HashFields], ttl: int | None
 ) -> Iterator[tuple[int, Bytes]]:
@@ -78,8 +178,29 @@ def hset(
     Yields:
         `(commands, bytes)`: how many commands, and they themselves.
     """
+    for entities, given in _alike(keys, fields, np.zeros(len(keys), np.int64)):
+        if given:
+            rows = _rows([keys[i] for i in entities.tolist()])
+            yield len(entities) * (1 if ttl is None else 2), _pack(rows, given, ttl)
+
+
+_Given = Sequence[tuple[HashFields, RowNumbers]]
+"""Views with what they store for some entities: which of their rows."""
+
+
+def _alike(
+    keys: Sequence[bytes], fields: Sequence[HashFields], codes: RowNumbers
+) -> Iterator[tuple[RowNumbers, _Given]]:
+    """Entities whose commands have the same length, with what is stored for them.
+
+    Args:
+        keys, fields: as for `hset`.
+        codes: shape `(n,)`, equal where what else is in the commands has the same length.
+    """
     place = np.full((len(fields), len(keys)), _ABSENT, np.int64)
-    codes = np.fromiter(map(len, keys), np.int64, len(keys))
+    codes, _ = pd.factorize(codes)
+    lengths = np.fromiter(map(len, keys), np.int64, len(keys))
+    codes = codes * (lengths.max(initial=0) + 1) + lengths
     for at, each in zip(place, fields, strict=True):
         at[each.rows] = np.arange(len(each.rows))
         length = np.full(len(keys), _ABSENT, np.int64)
@@ -95,15 +216,19 @@ def hset(
                 for each, at in zip(fields, place, strict=True)
                 if at[entities[0]] != _ABSENT
             ]
-            if given:
-                rows = _rows([keys[i] for i in entities.tolist()])
-                yield len(entities) * (1 if ttl is None else 2), _pack(rows, given, ttl)
+            yield entities, given
 
 
 def hset_arguments(
     keys: Sequence[bytes], fields: Sequence[HashFields]
 ) -> Iterator[tuple[bytes, list[bytes]]]:
     """The same as `(key, [field, value, ...])` per entity, for clients that pack by themselves."""
+    pairs = _arguments(keys, fields)
+    return ((key, own) for key, own in zip(keys, pairs, strict=True) if own)
+
+
+def _arguments(keys: Sequence[bytes], fields: Sequence[HashFields]) -> list[list[bytes]]:
+    """Per entity its fields and their values."""
     arguments: list[list[bytes]] = [[] for _ in keys]
     for each in fields:
         stored = [NULL] * len(each.rows) if each.stored is None else encode(each.stored)
@@ -113,21 +238,33 @@ def hset_arguments(
             if each.timestamp_field is not None:
                 arguments[row] += [each.timestamp_field, each.timestamps[of]]
             arguments[row] += [each.value_field, value]
-    return ((key, pairs) for key, pairs in zip(keys, arguments, strict=True) if pairs)
+    return arguments
 
 
-def _pack(keys: Bytes, given: Sequence[tuple[HashFields, RowNumbers]], ttl: int | None) -> Bytes:
+def _pack(keys: Bytes, given: _Given, ttl: int | None) -> Bytes:
     """The commands of entities whose keys, views and timestamps have the same lengths."""
     count = 2 + sum(2 if each.timestamp_field is None else 4 for each, _ in given)
     pieces: list[bytes | Bytes] = [b"*%d\r\n$4\r\nHSET\r\n" % count, *_slot(keys)]
+    pieces += _pairs(given)
+    if ttl is not None:
+        pieces += [b"*3\r\n$6\r\nEXPIRE\r\n", *_slot(keys), _bulk(b"%d" % ttl)]
+    return _joined(pieces, len(keys))
+
+
+def _pairs(given: _Given) -> list[bytes | Bytes]:
+    """Fields and values, each a column."""
+    pieces: list[bytes | Bytes] = []
     for each, rows in given:
         if each.timestamp_field is not None:
             pieces += [_bulk(each.timestamp_field), *_slot(_timestamps(each, rows))]
         pieces += [_bulk(each.value_field), *_values(each, rows)]
-    if ttl is not None:
-        pieces += [b"*3\r\n$6\r\nEXPIRE\r\n", *_slot(keys), _bulk(b"%d" % ttl)]
+    return pieces
+
+
+def _joined(pieces: Sequence[bytes | Bytes], count: int) -> Bytes:
+    """Columns side by side: `count` rows of bytes; a piece of bytes is the same in each row."""
     widths = [len(p) if isinstance(p, bytes) else p.shape[1] for p in pieces]
-    packed = np.empty((len(keys), sum(widths)), np.uint8)
+    packed = np.empty((count, sum(widths)), np.uint8)
     start = 0
     for piece, width in zip(pieces, widths, strict=True):
         constant = isinstance(piece, bytes)

@@ -7,19 +7,30 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from feast import FeatureView
 from feast.infra.online_stores.redis import RedisOnlineStore
 from feast.repo_config import RepoConfig
 from google.protobuf.timestamp_pb2 import Timestamp
 from redis import Redis
 
-from feast_bc.columns.arrays import Instants, RowNumbers
+from feast_bc.columns.arrays import Instants, Mask, RowNumbers
 from feast_bc.columns.entity_keys import key_types, serialized_keys
 from feast_bc.feast_internals import redis_client, stored_name
 from feast_bc.online.ahead import ahead
-from feast_bc.online.redis.commands import HashFields, hdel, hset, hset_arguments
+from feast_bc.online.redis.commands import (
+    SCRIPT,
+    Deleted,
+    Guard,
+    HashFields,
+    guarded,
+    guarded_arguments,
+    hdel,
+    hset,
+    hset_arguments,
+)
 from feast_bc.online.redis.exchange import Exchange
 from feast_bc.online.redis.fields import view_fields
-from feast_bc.online.writer import ViewValues
+from feast_bc.online.writer import Decide, Known, ViewValues, filled
 
 
 class RedisWriter:
@@ -42,23 +53,47 @@ class RedisWriter:
     def write(self, keys: pa.Table, values: Sequence[ViewValues]) -> None:
         if not values:
             return
-        options = self._config.online_store
-        version = self._config.entity_key_serialization_version
-        project = self._config.project.encode()
-        types = key_types(values[0].view)
-        entities = [key + project for key in serialized_keys(keys, types, version)]
+        entities = self._entities(keys, values[0].view)
         client = redis_client(self._store, self._config)
         fields = [self._fields(each) for each in values if not each.absent]
-        _store(client, entities, fields, options.key_ttl_seconds or None)
+        _store(client, entities, fields, self._ttl)
         for each in values:
             if each.absent:
-                names = view_fields(stored_name(each.view, self._config), each.feature)
+                names = self._names(each.view)
                 _delete(client, [entities[i] for i in each.rows.tolist()], names)
 
+    def update(self, keys: pa.Table, known: Known, decide: Decide) -> None:
+        """Write each entity if it is as it was read; read and decide again of those that are not.
+
+        Of two who write at once one gets through: this ends.
+        """
+        client = redis_client(self._store, self._config)
+        _, field = self._names(known.view)
+        entities = self._entities(keys, known.view)
+        mine = np.ones(len(keys), bool)
+        while mine.any():
+            column = known.read()
+            values = filled([each.of(mine) for each in decide(column)])
+            guard = Guard(field, [stored or b"" for stored in column])
+            fields = [self._fields(each) for each in values if not each.absent]
+            deleted = [(each.rows, self._names(each.view)) for each in values if each.absent]
+            mine = _update(client, entities, guard, fields, deleted, self._ttl)
+
+    @property
+    def _ttl(self) -> int | None:
+        return self._config.online_store.key_ttl_seconds or None
+
+    def _entities(self, keys: pa.Table, view: FeatureView) -> list[bytes]:
+        """The keys of the entities' hashes."""
+        version = self._config.entity_key_serialization_version
+        project = self._config.project.encode()
+        return [key + project for key in serialized_keys(keys, key_types(view), version)]
+
+    def _names(self, view: FeatureView) -> tuple[bytes, bytes]:
+        return view_fields(stored_name(view, self._config), view.features[0].name)
+
     def _fields(self, each: ViewValues) -> HashFields:
-        timestamp_field, value_field = view_fields(
-            stored_name(each.view, self._config), each.feature
-        )
+        timestamp_field, value_field = self._names(each.view)
         timestamps, timestamp_of = _serialized(each.instants)
         return HashFields(
             timestamp_field=None if each.private else timestamp_field,
@@ -84,6 +119,33 @@ def _store(
     with Exchange(client) as exchange:
         for count, commands in ahead(hset(entities, fields, ttl)):
             exchange.ask(commands.data, count)
+
+
+def _update(
+    client: Any,
+    entities: Sequence[bytes],
+    guard: Guard,
+    fields: Sequence[HashFields],
+    deleted: Deleted,
+    ttl: int | None,
+) -> Mask:
+    """Write what the guard lets through; shape `(n,)`: whom it did not let through."""
+    refused = np.zeros(len(entities), bool)
+    if not isinstance(client, Redis):
+        with client.pipeline(transaction=False) as pipe:
+            asked = []
+            for row, arguments in guarded_arguments(entities, guard, fields, deleted, ttl):
+                pipe.execute_command("EVAL", *arguments)
+                asked.append(row)
+            refused[asked] = [reply == 0 for reply in pipe.execute()]
+        return refused
+    script = str(client.script_load(SCRIPT)).encode()
+    packed = guarded(entities, guard, fields, deleted, ttl, script)
+    with Exchange(client) as exchange:
+        for rows, commands in ahead(packed):
+            replies = exchange.ask(commands.data, len(rows))
+            refused[rows] = [reply == 0 for reply in replies]
+    return refused
 
 
 def _delete(client: Any, entities: Sequence[bytes], fields: Sequence[bytes]) -> None:

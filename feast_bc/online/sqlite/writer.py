@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import chain, repeat
 
 import numpy as np
@@ -14,12 +15,12 @@ from feast.repo_config import RepoConfig
 from feast_bc.columns.arrays import Instants
 from feast_bc.columns.entity_keys import key_types, serialized_keys
 from feast_bc.feast_internals import (
-    sqlite_connection,
+    sqlite_path,
     sqlite_table,
     sqlite_timestamp,
     stored_name,
 )
-from feast_bc.online.writer import ViewValues, naive_utc
+from feast_bc.online.writer import Decide, Known, ViewValues, filled, naive_utc
 
 # Feast's own statement. A feature without a text or a creation timestamp leaves those null.
 _UPSERT = """
@@ -31,6 +32,8 @@ _DELETE = "DELETE FROM {table} WHERE entity_key = ? AND feature_name = ?"
 _PARAMETERS = "(?, ?, ?, ?)"
 # Every statement has a cost of its own; SQLite allows 999 parameters in all its versions.
 _ROWS_PER_STATEMENT = 50
+# How many seconds to wait for others who write: they hold the database for one batch.
+_PATIENCE = 30
 
 
 class SqliteWriter:
@@ -55,32 +58,53 @@ class SqliteWriter:
         return not options.vector_enabled and not options.enable_openai_compatible_store
 
     def write(self, keys: pa.Table, values: Sequence[ViewValues]) -> None:
-        if not values:
-            return
+        if values:
+            with self._transaction() as connection:
+                self._write(connection, keys, values)
+
+    def update(self, keys: pa.Table, known: Known, decide: Decide) -> None:
+        with self._transaction() as connection:
+            if values := filled(decide(known.read())):
+                self._write(connection, keys, values)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """A connection of our own, while nobody else writes to the database.
+
+        Threads share Feast's connection, and whoever ends a transaction ends it for all of them.
+        """
+        path = sqlite_path(self._store, self._config)
+        with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            with connection:
+                yield connection
+
+    def _write(
+        self, connection: sqlite3.Connection, keys: pa.Table, values: Sequence[ViewValues]
+    ) -> None:
         version = self._config.entity_key_serialization_version
         entities = serialized_keys(keys, key_types(values[0].view), version)
         # In key order, neighbours land on the same page of the tables' indexes.
         order = np.argsort(np.array(entities, object))
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
-        with sqlite_connection(self._store, self._config) as connection:
-            for each in values:
-                name = stored_name(each.view, self._config)
-                table = sqlite_table(self._config.project, name)
-                order = np.argsort(rank[each.rows])
-                if each.absent:
-                    keys_of = ((entities[i], each.feature) for i in each.rows[order].tolist())
-                    connection.executemany(_DELETE.format(table=table), keys_of)
-                    continue
-                encoded = each.encoded()
-                columns = (
-                    [entities[i] for i in each.rows[order].tolist()],
-                    repeat(each.feature),
-                    [encoded[i] for i in order.tolist()],
-                    _stored(each.instants[order]),
-                )
-                parameters = list(chain.from_iterable(zip(*columns, strict=False)))
-                _upsert(connection, table, parameters)
+        for each in values:
+            name = stored_name(each.view, self._config)
+            table = sqlite_table(self._config.project, name)
+            order = np.argsort(rank[each.rows])
+            if each.absent:
+                keys_of = ((entities[i], each.feature) for i in each.rows[order].tolist())
+                connection.executemany(_DELETE.format(table=table), keys_of)
+                continue
+            encoded = each.encoded()
+            columns = (
+                [entities[i] for i in each.rows[order].tolist()],
+                repeat(each.feature),
+                [encoded[i] for i in order.tolist()],
+                _stored(each.instants[order]),
+            )
+            parameters = list(chain.from_iterable(zip(*columns, strict=False)))
+            _upsert(connection, table, parameters)
 
 
 def _upsert(connection: sqlite3.Connection, table: str, parameters: Sequence[object]) -> None:

@@ -17,7 +17,7 @@ from feast_bc.transforms.artifact import load_artifact
 from tests.support.catalogs import T0
 from tests.support.pairs import normal
 
-PAGE = (Path(__file__).parents[1] / "docs" / "maps.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "maps.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 

@@ -1,0 +1,1 @@
+"""Kills at whatever is written to catalogs, stores and registries: `python -m tests.kills`."""
