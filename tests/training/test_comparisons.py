@@ -19,14 +19,15 @@ from training.comparison.compatibility import (
     compatible_shares,
     drift_by_age,
 )
-from training.comparison.degradation import frame
+from training.comparison.degradation import consumers, frame
 from training.comparison.encoder_gate import hurdles, is_sound, users_of, verdict_of
-from training.comparison.ranking import rank_correlations
+from training.comparison.ranking import ALL, CEILING, ERRORS, OWN, rank_correlations
 from training.comparison.row import (
     ASYMMETRIC,
     AUROC,
     BACKFILL,
     CENTRED_HELD_OUT,
+    FAMILY_ERROR,
     FROZEN,
     PROBE,
     RECALL,
@@ -49,9 +50,18 @@ def _rows(method: str) -> list[Row]:
         for j in range(k):
             rows.append(Row(k, CENTRED_HELD_OUT, 0.1 * (k - j), j))
             value = served - 0.02 * j
-            rows.append(Row(k, AUROC, value, j, "spend", 0.8, 0.01, "logistic", difference=0.003))
+            rows.append(
+                Row(
+                    *(k, AUROC, value, j, "spend", 0.8, 0.01, "logistic", "user_embedding"),
+                    difference=0.003,
+                    resampled=[value, 0.9],
+                    resampled_native=[0.8, 0.8],
+                )
+            )
         rows.append(Row(k, AUROC, 0.4, 0, "luck", 0.5, 0.01, "logistic", difference=0.01))
-        rows.append(Row(k, PROBE, served, 0, consumer="logistic", family="user_embedding"))
+        for family, sign in (("user_embedding", 1), ("item_embedding", -1)):
+            rows.append(Row(k, PROBE, sign * served, 0, consumer="logistic", family=family))
+            rows.append(Row(k, FAMILY_ERROR, sign * served, 0, family=family))
         if method == "Fix-M0":
             rows.append(Row(k, FROZEN, 0.76, 0, "spend", consumer="logistic"))
             rows.append(Row(k, FROZEN, 0.5, 0, "luck", consumer="logistic"))
@@ -131,7 +141,17 @@ def test_the_encoders_hurdles(found: pd.DataFrame) -> None:
     assert test.endswith("v0: 700, v1: 800, v2: 800.")
 
 
+def test_probes_are_no_kind_of_consumers(found: pd.DataFrame) -> None:
+    trees = frame({(0, "NoBC"): [Row(1, PROBE, 0.9, 0, consumer="trees")]})
+    assert consumers(pd.concat([found, trees])) == ["logistic"]
+
+
 def test_which_measure_ranks_as_the_consumers_do(found: pd.DataFrame) -> None:
     ranked = rank_correlations(found, "logistic", ["spend"], learned=True)
-    assert ranked["all probes"] == pytest.approx(1)
-    assert math.isnan(ranked["centred error"])  # the same for all methods
+    assert ranked[OWN] == ranked[ALL] == pytest.approx(1)
+    assert ranked[ERRORS] == pytest.approx(-1)  # as the fixture has it
+    assert ranked[CEILING] == pytest.approx(1)  # of the second resample, which ties, nothing
+    # Items' probes say nothing of what is asked about users.
+    others = found["measure"].isin([PROBE]) & (found["family"] == "user_embedding")
+    of_items = found[~others]
+    assert math.isnan(rank_correlations(of_items, "logistic", ["spend"], learned=True)[OWN])

@@ -21,6 +21,7 @@ from training.comparison.row import (
     CENTRED,
     CENTRED_HELD_OUT,
     ERROR,
+    FAMILY_ERROR,
     LARGEST,
     MAP_PARAMETERS,
     PROBE,
@@ -58,7 +59,7 @@ def frame(rows: Mapping[tuple[int, str], Sequence[Row]]) -> pd.DataFrame:
     kept.loc[served, "resampled"] = kept.loc[served, "resampled_native"]
     kept.loc[served, "difference"] = 0.0
     kept["value"] = kept["value"].mask(
-        kept["measure"].isin([ERROR, CENTRED, CENTRED_HELD_OUT]), 0.0
+        kept["measure"].isin([ERROR, CENTRED, CENTRED_HELD_OUT, FAMILY_ERROR]), 0.0
     )
     both: pd.DataFrame = pd.concat([kept, found], ignore_index=True)
     return both
@@ -133,7 +134,7 @@ def counted_tasks(found: pd.DataFrame, consumer: str) -> list[str]:
 
 def consumers(found: pd.DataFrame) -> list[str]:
     """The kinds of consumer models, in the order of the experiment."""
-    return list(found["consumer"].dropna().unique())
+    return list(found.loc[found["measure"] == AUROC, "consumer"].unique())
 
 
 def births(found: pd.DataFrame, consumer: str) -> list[int]:

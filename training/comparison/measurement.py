@@ -22,6 +22,7 @@ from training.comparison.row import (
     CENTRED,
     CENTRED_HELD_OUT,
     ERROR,
+    FAMILY_ERROR,
     FROZEN,
     LARGEST,
     MAP_PARAMETERS,
@@ -134,6 +135,8 @@ class Judge:
                     Row(k, PROBE, kept, 0, consumer=kind, family=family)
                     for kind, kept in report.by_kind.items()
                 ]
+                if on_held_out[-1] is not None:
+                    rows.append(Row(k, FAMILY_ERROR, on_held_out[-1], 0, family=family))
         rows.append(Row(k, ERROR, float(np.mean(np.concatenate(lengths))), j))
         for name, of_families in ((CENTRED, on_all), (CENTRED_HELD_OUT, on_held_out)):
             values = [value for value in of_families if value is not None]
@@ -168,6 +171,7 @@ class Judge:
                 native_auroc,
                 deviation,
                 kind,
+                _family(asked),
                 difference=paired_delong(labels, given, own),
                 resampled=self._resamples.aurocs(asked, judged, given) if j == 0 else None,
                 resampled_native=self._resamples.aurocs(asked, judged, own) if j == 0 else None,
@@ -265,6 +269,13 @@ def _auroc(consumer: Pipeline | None, asked: Examples, vectors: Pair) -> float |
     if consumer is None or not both(labels):
         return None
     return delong(labels, scores(consumer, asked.features(*vectors)[judged]))[0]
+
+
+def _family(asked: Examples) -> str | None:
+    """What a task looks at; None for pairs."""
+    if asked.item is None:
+        return USERS
+    return ITEMS if asked.user is None else None
 
 
 def _bytes(vectors: Pair) -> int:

@@ -166,8 +166,9 @@ def _ranking(found: pd.DataFrame) -> str:
                 values = rank_correlations(found, consumer, counted, learned=learned)
                 table[f"{consumer}, {name}"] = {m: f"{v:.2f}" for m, v in values.items()}
     note = (
-        "Spearman's rank correlation with the share of skill kept, over methods within a version "
-        "and\nseed, mean over those; 1 is best."
+        "Spearman's rank correlation with the share of skill kept, over methods within a task, "
+        "version and\nseed, mean over those; 1 is best. The labels, resampled: what the labels "
+        "themselves reach."
     )
     if not table:
         return "No task counts."
