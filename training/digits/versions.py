@@ -19,7 +19,9 @@ from training.digits.images import KNOWN, Images
 DIMS = (12, 16, 24, 32)
 NO_MAP, POST_HOC, JOINT = "no map (cut to 12)", "post-hoc ridge", "joint, with `older`"
 METHODS = (NO_MAP, POST_HOC, JOINT)
-_LAMBDA = 16.0  # the paper's
+# Of .25, 1, 4 and the paper's 16 the best for version 1 on images 900 to 1100, which it does not
+# know: accuracy .94, .91, .88, .87, and R^2 .973, .964, .961, .961 (3 seeds).
+_LAMBDA = 0.25
 
 Vectors = npt.NDArray[np.float32]
 
