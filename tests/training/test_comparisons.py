@@ -11,6 +11,7 @@ from training.comparison.comparisons import (
     RETRAINED_CONSUMER,
     TWIN_MAPPED,
     comparisons,
+    of_equal_epochs,
 )
 from training.comparison.compatibility import (
     asymmetric_retrieval,
@@ -103,6 +104,16 @@ def test_the_main_table(found: pd.DataFrame) -> None:
         "spend": pytest.approx(5),
         "luck": pytest.approx(-20),
     }
+
+
+def test_grown_models_are_held_against_as_many_epochs(found: pd.DataFrame) -> None:
+    assert of_equal_epochs(found) == ""
+    long = frame({(0, "Post-Least-Squares-Long"): [Row(k, RECALL, 0.16) for k in range(3)]})
+    long["seed"] = 0
+    # BC-Grow's mean is .56 / 3; that of the long training .16.
+    text = of_equal_epochs(pd.concat([found, long]))
+    assert "intended 16.67 %." in text
+    assert "as many epochs in all" in text
 
 
 def test_which_versions_serve_which_consumers(found: pd.DataFrame) -> None:

@@ -19,7 +19,7 @@ from training.comparison.degradation import (
     with_users,
 )
 from training.comparison.row import AUROC, FROZEN, RETRAINED
-from training.versions.methods import FIX_M0, KEEP_ALL, NO_BC, TWIN
+from training.versions.methods import BC_GROW, FIX_M0, KEEP_ALL, NO_BC, POST_LONG, TWIN
 
 NATIVE_TODAY = "native v0, run today"
 FROZEN_VECTORS = "frozen vectors of v0's instant"
@@ -83,6 +83,21 @@ def intended_cells(
     """By method: `intended`, with its interval over seeds and users."""
     losses = intended(found, reference)
     return {m: with_users(losses[m], resampled_intended(found, m, reference)) for m in methods}
+
+
+def of_equal_epochs(found: pd.DataFrame) -> str:
+    """BC-Grow's intended metric against models from scratch of as many epochs in all.
+
+    Empty where one of the two was not run.
+    """
+    if not {BC_GROW.name, POST_LONG.name} <= set(found["method"]):
+        return ""
+    mean, width = intended_cells(found, [BC_GROW.name], POST_LONG.name)[BC_GROW.name]
+    spread = f" ± {width:.2f}" if width == width else ""
+    return (
+        f"{BC_GROW.name} against {POST_LONG.name}, models from scratch of as many epochs in all: "
+        f"intended {mean:.2f}{spread} %."
+    )
 
 
 def unintended_cells(

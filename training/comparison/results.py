@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from training.comparison.comparisons import comparisons, intended_cells, unintended_cells
+from training.comparison.comparisons import (
+    comparisons,
+    intended_cells,
+    of_equal_epochs,
+    unintended_cells,
+)
 from training.comparison.compatibility import (
     asymmetric_retrieval,
     backfill_curve,
@@ -74,7 +79,7 @@ def _sections(found: pd.DataFrame, every: pd.DataFrame) -> Iterable[str]:
     yield f"# Results\n\n{found['seed'].nunique()} seed(s)."
     yield _DEFINITIONS
     yield "\n".join([verdict_of(every), *users_of(every)])
-    yield "## Summary\n\n" + _summary(found)
+    yield "## Summary\n\n" + "\n\n".join(filter(None, [_summary(found), of_equal_epochs(found)]))
     yield "## Recall@50 per version\n\n" + _recall(every)
     title = "## Centred error towards v0, users and items"
     yield f"{title}\n\n" + _by_version(found[found["measure"] == CENTRED], 0)

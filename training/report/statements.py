@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from training.comparison.comparisons import of_equal_epochs
 from training.comparison.degradation import (
     CHANCE,
     consumers,
@@ -51,6 +52,8 @@ def says(run: FinishedRun) -> Iterable[str]:
             )
         if own is not None and BC_ALIGNER in loss:
             yield _difference(own, (loss + old)[own] - (loss + old)[BC_ALIGNER], consumer)
+    if equal := of_equal_epochs(run.found):
+        yield equal
     error = measure_by_version(run.found, CENTRED_HELD_OUT, 0)
     for name in compared[1:]:
         versions, mean = error[name].versions, error[name].mean

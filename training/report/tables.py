@@ -158,7 +158,8 @@ def cell_text(mean: float, width: float, digits: int = 2) -> str:
     """A mean, and half its interval where there is one."""
     if mean == 0 and not width > 0:
         return "0"
-    text = f"{mean:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    rounded = round(mean, digits) + 0.0  # no minus before a zero
+    text = f"{rounded:.{digits}f}".replace("-", "\N{MINUS SIGN}")
     return f"{text} ± {width:.{digits}f}" if width > 0 else text
 
 
