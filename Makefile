@@ -10,7 +10,7 @@ DEV := $(VENV)/.dev
 # that take longest have few tests.
 WORKERS ?= 2
 
-.PHONY: demo demo-digits test test-wheel test-next certify lint check-rule fuzz mutants bench clean
+.PHONY: demo demo-digits test test-wheel test-next certify lint check-rule fuzz audit mutants bench clean
 
 demo: $(DEMO)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
 	$(RUN) -m training demo
@@ -44,10 +44,14 @@ fuzz: $(DEV)  ## a million hostile inputs for everything that is stored; then as
 	$(RUN) -m tests.fuzz --coverage --only transform --inputs 200000
 	$(RUN) -m tests.fuzz --coverage --only plan --inputs 200000
 
+audit: $(DEV)  ## known holes of what the constraints install, as the package index tells them
+	$(RUN) -m pip install --quiet --constraint constraints.txt pip-audit
+	$(RUN) -m pip_audit --disable-pip --no-deps --requirement constraints.txt
+
 mutants: $(DEV)  ## which changes of the rule no test would notice
 	$(RUN) -m tests.mutants feast_bc/rule --tests tests/rule
 
-BENCHMARKS := materialize part_files postgres_source online_read online_writers historical historical_spark scale \
+BENCHMARKS := load materialize part_files postgres_source online_read online_writers historical historical_spark scale \
 	transform alignment_init training_speed
 
 bench: $(DEV)  ## every benchmark at full size, one after the other; JSON in runs/benchmarks

@@ -25,14 +25,14 @@ _HEADERS = {"Content-Type": "application/json"}
 
 
 @contextmanager
-def serve(repo: Path) -> Iterator[int]:
-    """Run `feast serve` over a repo; yields its port once it answers."""
+def serve(repo: Path, *options: str) -> Iterator[tuple[int, int]]:
+    """Run `feast serve` over a repo; yields its port once it answers, and its process id."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).with_name("feast")), "serve", "--host", "127.0.0.1"]
     # By default the server starts afresh every thousand requests, and drops connections as it does.
-    command += ["--max-requests", "0"]
+    command += ["--max-requests", "0", *options]
     log = repo / "serve.log"
     with log.open("w") as output:
         server = subprocess.Popen(
@@ -56,7 +56,7 @@ def serve(repo: Path) -> Iterator[int]:
             time.sleep(0.25)
         else:
             raise RuntimeError(f"feast serve does not answer:\n{log.read_text()}")
-        yield port
+        yield port, server.pid
     finally:
         server.terminate()
         server.wait(timeout=30)

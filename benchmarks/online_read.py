@@ -158,7 +158,7 @@ def served(work: Workload, arguments: argparse.Namespace) -> list[list[object]]:
     rates: dict[str, list[float]] = {side: [] for side in views}
     latency: dict[str, list[Latency]] = {side: [] for side in views}
     with contextlib.ExitStack() as stack:
-        ports = {side: stack.enter_context(serve(work.folder / side)) for side in views}
+        ports = {side: stack.enter_context(serve(work.folder / side))[0] for side in views}
         for i in range(-1, arguments.runs):
             for side, view in views.items():
                 load = Load(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from feast_bc.catalog.event import PUBLISH, RELINK, Event
 from feast_bc.catalog.event_log import EventLog, History
@@ -15,13 +15,19 @@ from feast_bc.catalog.published_version import since_last_withdrawn
 from feast_bc.catalog.shelf import (
     begins_named,
     read_manifest,
+    read_shelf,
     stored_manifest,
     version_folders,
 )
+from feast_bc.catalog.signature import check_signed, signed_path
 from feast_bc.catalog.state import State
 from feast_bc.errors import ArtifactError, ChainGapError, FeastBCError
 from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.transforms.artifact import MANIFEST_FILE, digest, loads
+from feast_bc.transforms.location import MAX_BYTES
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _UNREADABLE = "0" * 64
 """Stands for the digest of a manifest that is missing."""
@@ -48,15 +54,24 @@ class Check:
         return self.problem is None
 
 
-def check_embedding(files: CatalogFiles, embedding: str) -> list[Check]:
-    """Check one embedding; damage becomes a problem, never an exception."""
-    return _Inspection(files, embedding).run()
+def check_embedding(
+    files: CatalogFiles, embedding: str, signed_by: Sequence[Ed25519PublicKey] = ()
+) -> list[Check]:
+    """Check one embedding; damage becomes a problem, never an exception.
+
+    Args:
+        files: the catalog's files.
+        embedding: its name.
+        signed_by: the keys of whom one has to have signed each version, if any are given.
+    """
+    return _Inspection(files, embedding, signed_by).run()
 
 
 @dataclass
 class _Inspection:
     files: CatalogFiles
     embedding: str
+    signed_by: Sequence[Ed25519PublicKey]
     checks: list[Check] = field(default_factory=list)
 
     def run(self) -> list[Check]:
@@ -86,6 +101,8 @@ class _Inspection:
         newest = len(state.manifests) - 1
         if newest > 0:
             self._check("chain", lambda: self._chain(steps, newest))
+        if self.signed_by:
+            self._signatures(newest)
         self._left_over(events)
         return self.checks
 
@@ -152,7 +169,7 @@ class _Inspection:
                 raise ChainGapError(f"version {manifest.version} names no transformation.")
             path = version_path(self.embedding, manifest.version, entry.file)
             uri = self.files.uri(path)
-            found = loads(self.files.read(path), sha256=entry.sha256, of=uri)
+            found = loads(self.files.read(path, MAX_BYTES), sha256=entry.sha256, of=uri)
             promised = (entry.from_version, entry.to_version, entry.from_dim, entry.to_dim)
             held = (found.from_version, found.to_version, found.from_dim, found.to_dim)
             if promised != held or found.kind != entry.kind or found.from_dim != manifest.dim:
@@ -167,6 +184,16 @@ class _Inspection:
         chain = compose(steps)
         if (chain.from_version, chain.to_version) != (newest, 0):
             raise ChainGapError(f"expected a chain {newest} -> 0, only {chain!r} can be composed.")
+
+    def _signatures(self, newest: int) -> None:
+        """Check that a trusted key signed every version."""
+        for k in range(newest + 1):
+
+            def look(version: int = k) -> None:
+                shelf = read_shelf(self.files, self.embedding)
+                check_signed(shelf, self.files, version, self.signed_by)
+
+            self._check(f"version {k}: signature", look)
 
     def _left_over(self, events: Sequence[Event]) -> None:
         """Name the files that nothing refers to."""
@@ -187,7 +214,7 @@ class _Inspection:
         for k in version_folders(self.files, self.embedding):
             folder = f"{self.embedding}/v{k}"
             here = [f"{folder}/{name}" for name in self.files.list(folder)]
-            left += [path for path in here if path not in known]
+            left += [path for path in here if signed_path(path) not in known]
             left += [f"{folder}/{name}" for name in self.files.left_over(folder)]
         events_folder = f"{self.embedding}/events"
         left += [f"{events_folder}/{name}" for name in self.files.left_over(events_folder)]

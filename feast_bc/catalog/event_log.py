@@ -140,4 +140,9 @@ class EventLog:
         return history.then(event, data)
 
     def _path(self, number: int) -> str:
-        return f"{self._folder}/{number:06d}.json"
+        return event_path(self._embedding, number)
+
+
+def event_path(embedding: str, number: int) -> str:
+    """Where an event stands below the catalog's root; the first has number 1."""
+    return f"{embedding}/events/{number:06d}.json"

@@ -12,7 +12,11 @@ from pathlib import Path
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from feast_bc.errors import CatalogError
+from feast_bc.errors import ArtifactError, CatalogError
+from feast_bc.transforms.location import read
+
+MAX_JSON = 2**24
+"""The most bytes of a file that is no transformation."""
 
 PROBE = ".feast-bc-exclusive"
 """Created in a root before the first write there, to see whether it can be created twice."""
@@ -50,16 +54,24 @@ class CatalogFiles:
         """Where `path` stands, as `fsspec.open` takes it."""
         return f"{self.root}/{path}"
 
-    def read(self, path: str) -> bytes:
-        """The whole file. Raises FileNotFoundError where there is none."""
-        with self._reaching("read", FileNotFoundError):
+    def read(self, path: str, limit: int = MAX_JSON) -> bytes:
+        """The whole file.
+
+        Args:
+            path: the file.
+            limit: the most bytes it may have.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ArtifactError: it has more bytes, or is no regular file.
+        """
+        with self._reaching("read", FileNotFoundError, ArtifactError):
             try:
-                data: bytes = self._fs.cat_file(f"{self._path}/{path}")
+                return read(self.uri(path), limit)
             except FileNotFoundError:
                 # s3fs asks its cached listing: somebody else may have created the file since.
                 self._fs.invalidate_cache()
-                data = self._fs.cat_file(f"{self._path}/{path}")
-            return data
+                return read(self.uri(path), limit)
 
     def list(self, folder: str = "") -> list[str]:
         """Names of the entries of a folder, sorted; none where the folder does not exist.

@@ -8,6 +8,7 @@ import click
 
 from feast_bc.cli import output
 from feast_bc.cli.group import common_options, gate_of, gate_options, open_catalog
+from feast_bc.cli.signing import Signer, sign_option
 
 
 @click.command()
@@ -28,6 +29,7 @@ from feast_bc.cli.group import common_options, gate_of, gate_options, open_catal
     help="Feature repo: how sources that are not files are read.",
 )
 @gate_options("Relink in any case; the catalog records it.")
+@sign_option
 @common_options
 def relink(
     embedding: str,
@@ -35,6 +37,7 @@ def relink(
     artifact: str,
     repo: str | None,
     force: bool,
+    key: str | None,
     **thresholds: float | None,
 ) -> None:
     """Put a corrected transformation in the place of a published version's.
@@ -49,7 +52,7 @@ def relink(
     Example:
       feast-bc relink user_embedding 2 --transform runs/b2-corrected
     """
-    catalog = open_catalog()
+    catalog, signer = open_catalog(), Signer(key)
 
     from feast_bc.cli.repo_source import load_config
     from feast_bc.publishing.relink import relink_version
@@ -64,14 +67,16 @@ def relink(
         force=force,
         stages=output.stages,
     )
+    signed = signer.sign(embedding, version)
     published = change.published
     done = f"{embedding} version {version} has another transformation {version} -> {version - 1}."
     already = f"{embedding} version {version} has that transformation already; nothing changed."
     # A newer version may be out of step now, or in step again.
     newer = catalog.published(embedding)[version + 1 :] if change.changed else []
     output.result(
-        {"relinked": published.to_json(), "changed": change.changed},
+        {"relinked": published.to_json(), "changed": change.changed, "signed": signed},
         done if change.changed else already,
+        f"Signed: {', '.join(signed)}." if signed else "",
         output.alignment_table(published),
         *(output.alignment_table(each) for each in newer),
         *(output.warning(each) for each in (published, *newer)),

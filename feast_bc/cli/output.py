@@ -11,6 +11,7 @@ import click
 from tqdm import tqdm
 
 if TYPE_CHECKING:  # they need Feast, and help and usage errors shall not wait for it
+    from feast_bc.catalog.check import Check
     from feast_bc.catalog.published_version import PublishedVersion
     from feast_bc.native.native_vectors import Progress
     from feast_bc.publishing.alignment import Alignment, AlignmentReport, VersionAlignment
@@ -23,7 +24,7 @@ _HEADS = ("R^2", "centred error", "error of mean", "cosine", "neighbours", "prod
 
 def result(message: Mapping[str, Any], *paragraphs: str, next_: str | None = None) -> None:
     """Print what a command did: `message` with --json, else the paragraphs and the next step."""
-    if _as_json():
+    if as_json():
         click.echo(json.dumps({**message, "next": next_} if next_ else message, indent=2))
         return
     for paragraph in filter(None, paragraphs):
@@ -34,10 +35,27 @@ def result(message: Mapping[str, Any], *paragraphs: str, next_: str | None = Non
 
 def failure(kind: str, message: str) -> None:
     """Print an error: as JSON on stdout with --json, else on stderr."""
-    if _as_json():
+    if as_json():
         click.echo(json.dumps({"error": {"type": kind, "message": message}}, indent=2))
     else:
         click.echo(f"Error: {message}", err=True)
+
+
+def checks(found: Sequence[Check]) -> None:
+    """Print what was checked; exit 1 if something is wrong."""
+    wrong = [check for check in found if not check.ok]
+    remarkable = [check for check in found if check.problem or check.note]
+    result(
+        {
+            "ok": not wrong,
+            "checks": [{"subject": c.subject, "problem": c.problem, "note": c.note} for c in found],
+        },
+        *(f"{'ok  ' if check.ok else 'BAD '} {check.subject}" for check in found),
+        *(f"\n{check.subject}: {check.problem or check.note}" for check in remarkable),
+        f"{len(found)} checks, {len(wrong)} problem(s).",
+    )
+    if wrong:
+        click.get_current_context().exit(1)
 
 
 def stages(title: str) -> Progress:
@@ -83,8 +101,8 @@ def alignment_table(published: PublishedVersion) -> str:
     kept = []
     if len(consumers) > 1:
         kept = ["What small consumer models keep of their skill (1: as on native vectors):"]
-        kept.append(_table(consumers))
-    return "\n".join([_table(rows), *kept, *notes])
+        kept.append(table(consumers))
+    return "\n".join([table(rows), *kept, *notes])
 
 
 def warning(published: PublishedVersion) -> str:
@@ -122,7 +140,7 @@ def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
                     "-" if error is None else f"{error:.4f}",
                 ]
             )
-    return _table(rows) if len(rows) > 1 else ""
+    return table(rows) if len(rows) > 1 else ""
 
 
 def alignment_of(published: PublishedVersion) -> AlignmentReport | None:
@@ -161,11 +179,13 @@ def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4f}"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)) for r in rows]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _as_json() -> bool:
+def as_json() -> bool:
+    """Whether the command prints JSON."""
     return bool(click.get_current_context().meta[JSON])

@@ -11,6 +11,7 @@ from feast.repo_config import RepoConfig
 from feast_bc.catalog.published_version import PublishedVersion
 from feast_bc.errors import ChainGapError, DirectionError, FeastBCError
 from feast_bc.native.native_vectors import NativeVectors, Progress, read_native_vectors
+from feast_bc.publishing.source_check import check_source
 from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.transforms.artifact import load_artifact
 from feast_bc.transforms.holdout import Holdout
@@ -86,11 +87,12 @@ def previous_chains(links: Sequence[BackwardTransform]) -> list[BackwardTransfor
 def read_natives(
     versions: Sequence[PublishedVersion], config: RepoConfig | None, stages: Stages
 ) -> Natives:
-    """The native vectors of published versions, as far as they can be read."""
+    """The native vectors of published versions, as far as they are what was published."""
     read: dict[int, NativeVectors | FeastBCError] = {}
     for published in versions:
         manifest = published.manifest
         try:
+            check_source(published, config)
             read[published.version] = read_native_vectors(
                 manifest.source,
                 join_keys=manifest.join_keys,

@@ -24,6 +24,7 @@ from feast_bc.publishing.measurement import (
     silent,
 )
 from feast_bc.publishing.quality_gate import QualityGate
+from feast_bc.publishing.source_check import check_source
 
 
 def publish_version(
@@ -39,6 +40,7 @@ def publish_version(
     config: RepoConfig | None = None,
     gate: QualityGate | None = None,
     force: bool = False,
+    max_shrink: float | None = None,
     stages: Stages = silent,
 ) -> CatalogChange:
     """Check every native vector of version k, measure B_k, and publish.
@@ -57,10 +59,15 @@ def publish_version(
         config: the feature repo's configuration, for sources that are not parquet files.
         gate: the thresholds; `QualityGate()` by default.
         force: publish also what the gate refuses; kept in the event.
+        max_shrink: of a version that is published already: which share of its rows may be gone;
+            what its source holds now is noted then. None for `MAX_SHRINK`, and notes nothing new
+            unless nothing was noted.
         stages: tells progress.
 
     Raises:
         QualityGateError: the gate does not pass.
+        SourceChangedError: the version is published already, and its source does not hold what it
+            held then.
         InvalidVectorsError, DimensionError: as `read_native_vectors`.
         ArtifactError: as `load_artifact`.
         VersionConflictError, ChainGapError, DirectionError, CatalogError: as
@@ -107,7 +114,7 @@ def publish_version(
         if version == len(known.versions):  # what stands there already is not judged anew
             verdict = (gate or QualityGate()).measure(report, retired=known.state.retired)
             forced = verdict.forced(f"{embedding} version {version} is not published", force)
-    return catalog.publish(
+    change = catalog.publish(
         embedding,
         version,
         source=source,
@@ -119,5 +126,14 @@ def publish_version(
         metrics=kept,
         forced=forced,
         gate=None if verdict is None else verdict.to_json(),
+        contents=native.contents,
         known=known,
     )
+    if change.changed:
+        return change
+    noted = change.published.contents
+    if noted is not None:
+        check_source(change.published, config, max_shrink=max_shrink, thorough=True)
+        if max_shrink is None:
+            return change
+    return catalog.recount(embedding, version, native.contents)

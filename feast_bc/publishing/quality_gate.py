@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from feast_bc.catalog.change import CatalogChange
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.published_version import pick
+from feast_bc.catalog.signature import check_chain_signed
 from feast_bc.catalog.state import State
 from feast_bc.errors import QualityGateError
 from feast_bc.publishing.alignment import (
@@ -18,6 +19,9 @@ from feast_bc.publishing.alignment import (
     VersionAlignment,
     stored_report,
 )
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 MAX_CENTRED_ERROR = 0.5
 """Three quarters of the variance explained. Held-out entities of the demo's data: maps trained with
@@ -197,6 +201,7 @@ def activate_version(
     *,
     gate: QualityGate | None = None,
     force: bool = False,
+    signed_by: Sequence[Ed25519PublicKey] = (),
 ) -> CatalogChange:
     """Activate a version if it passes the gate; with `force` also if it does not.
 
@@ -207,14 +212,20 @@ def activate_version(
     Args:
         catalog, embedding, version, active_from: as on `EmbeddingCatalog.activate`.
         gate: the thresholds; `QualityGate()` by default.
-        force: activate in any case.
+        force: activate in any case that the gate refuses.
+        signed_by: the keys of whom one has to have signed each version of the chain; empty asks
+            for no signature.
 
     Raises:
+        SignatureError: a version of the chain is not signed; nothing was changed.
         QualityGateError: the gate does not pass; nothing was changed.
         UnknownVersionError, CatalogError: as `EmbeddingCatalog.activate`.
     """
-    published = catalog.published(embedding)
+    shelf = catalog.shelf(embedding)
+    published = shelf.versions
     candidate = pick(published, version)
+    if signed_by:
+        check_chain_signed(shelf, catalog.files, version, signed_by)
     so_far = State(activations={version: candidate.activations})
     if so_far.is_activated(version, active_from):
         return CatalogChange(candidate, changed=False)
@@ -223,4 +234,6 @@ def activate_version(
         return catalog.activate(embedding, version, active_from)  # refused there
     verdict = (gate or QualityGate()).measure(stored_report(candidate), retired)
     forced = verdict.forced(f"{embedding} version {version} is not activated", force)
-    return catalog.activate(embedding, version, active_from, forced=forced, gate=verdict.to_json())
+    return catalog.activate(
+        embedding, version, active_from, forced=forced, gate=verdict.to_json(), known=shelf
+    )

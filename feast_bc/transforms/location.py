@@ -86,12 +86,18 @@ def read(uri: str, limit: int = MAX_BYTES) -> bytes:
     fs, path = fsspec.url_to_fs(uri)
     # Opening a FIFO waits for ever, and a device has no end.
     if isinstance(fs, LocalFileSystem) and not stat.S_ISREG(os.stat(path).st_mode):
-        raise _refused(uri, "it is no regular file")
-    with fs.open(path, "rb") as file:
-        data: bytes = file.read(limit + 1)
+        raise _not_read(uri, "it is no regular file")
+    data: bytes = fs.cat_file(path, start=0, end=limit + 1)
     if len(data) > limit:
-        raise _refused(uri, f"it has more than {limit} bytes")
+        raise _not_read(uri, f"it has more than {limit} bytes")
     return data
+
+
+def _not_read(uri: str, why: str) -> ArtifactError:
+    return ArtifactError(
+        f"{uri!r} is not read: {why}. feast-bc writes no such file: find out who did, and restore "
+        "it from a backup."
+    )
 
 
 def _refused(uri: str, why: str) -> ArtifactError:

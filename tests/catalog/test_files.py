@@ -21,7 +21,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
-from feast_bc.errors import CatalogError
+from feast_bc.errors import ArtifactError, CatalogError
 from feast_bc.transforms import AffineTransform
 from tests.support.catalogs import T0, files_of, problems, publish, tensor_file
 from tests.support.links import affine
@@ -205,3 +205,18 @@ def test_a_failed_write_leaves_no_debris(
     with pytest.raises(CatalogError, match="disk full"):
         local.activate("user_embedding", 1, T0)
     assert files_of(local) == before
+
+
+def test_files_that_no_catalog_writes_are_not_read(tmp_path: Path) -> None:
+    catalog = EmbeddingCatalog(tmp_path)
+    publish(catalog, 0)
+    event = tmp_path / "user_embedding" / "events" / "000002.json"
+    with event.open("wb") as file:
+        file.truncate(2**24 + 1)
+    with pytest.raises(ArtifactError, match="has more than 16777216 bytes"):
+        catalog.versions("user_embedding")
+    assert "more than" in problems(catalog)["user_embedding: event log"]
+    event.unlink()
+    os.mkfifo(event)
+    with pytest.raises(ArtifactError, match="it is no regular file"):
+        catalog.versions("user_embedding")

@@ -155,6 +155,16 @@ def test_eight_processes(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.usefixtures("here")
+def test_an_empty_and_an_enormous_file() -> None:
+    catalog = EmbeddingCatalog("s3://embeddings/sizes")
+    publish(catalog, 0)
+    catalog.files.put("user_embedding/events/000002.json", b"")
+    assert "user_embedding: event log" in problems(catalog)
+    catalog.files.put("user_embedding/events/000002.json", b" " * (2**24 + 1))
+    assert "more than 16777216 bytes" in problems(catalog)["user_embedding: event log"]
+
+
+@pytest.mark.usefixtures("here")
 def test_a_bucket_that_does_not_exist() -> None:
     with pytest.raises(CatalogError, match=r"Cannot write the catalog s3://nowhere/x"):
         publish(EmbeddingCatalog("s3://nowhere/x"), 0)

@@ -89,5 +89,5 @@ def test_activate_reads_every_manifest_twice(tmp_path: Path, counted: Counts, ve
     for counts in counted.values():
         counts.clear()
     activate_version(catalog, "users", version, T0, force=True)
-    assert set(counted["read"].values()) == {2}  # by the gate and by the catalog
+    assert set(counted["read"].values()) == {1}
     assert counted["list"].total() <= 4
