@@ -10,10 +10,13 @@ DEV := $(VENV)/.dev
 # that take longest have few tests.
 WORKERS ?= 2
 
-.PHONY: demo test test-wheel test-next certify lint check-rule fuzz audit mutants bench clean
+.PHONY: demo demo-digits test test-wheel test-next certify lint check-rule fuzz audit mutants bench clean
 
 demo: $(DEMO)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
 	$(RUN) -m training demo
+
+demo-digits: $(DEMO)  ## the same on images: a model of your own, two consumers, three updates
+	$(RUN) -m training digits
 
 test: lint  ## everything that must hold
 	$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder

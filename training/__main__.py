@@ -16,6 +16,8 @@ from training.comparison.experiment import read_experiment
 from training.comparison.results import write_results
 from training.comparison.run import Run, check_known
 from training.demo.run import run as run_demo
+from training.digits.run import SEEDS as DIGITS_SEEDS
+from training.digits.run import run as run_digits
 from training.report.finished_run import find_runs
 from training.report.page import write_report
 from training.stages import Stages
@@ -62,6 +64,13 @@ def main() -> None:
 def demo(folder: Path) -> None:
     """Train three versions on real data; a consumer model of v0 lives through v1 and v2."""
     run_demo(folder, Stages())
+
+
+@main.command()
+@click.option("--seeds", type=click.IntRange(1), default=DIGITS_SEEDS, show_default=True)
+def digits(seeds: int) -> None:
+    """Train four versions of an image encoder; two consumer models of v0 live through all."""
+    run_digits(Stages(), seeds=seeds)
 
 
 @main.command()

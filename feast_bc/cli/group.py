@@ -93,7 +93,7 @@ def gate_options(force: str) -> Callable[[Command], Command]:
                 "--min-agreement",
                 type=click.FloatRange(max=1),
                 help="Refuse where a kind of small consumer model keeps less of its skill; 1 is as "
-                "on native vectors. Default: 0.5.",
+                "on native vectors. Default: 0.15.",
             ),
             click.option(
                 "--max-centred-error",

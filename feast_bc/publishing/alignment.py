@@ -22,6 +22,29 @@ MANY_NEAR_ZERO, MANY_MEAN_DOMINATED = 0.2, 0.5
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
+def vector_warnings(
+    of: str, near_zero: float | None, mean_dominated: float | None
+) -> tuple[str, ...]:
+    """What about native vectors makes some figures say little.
+
+    Args:
+        of: whose, e.g. "the vectors of version 0".
+        near_zero, mean_dominated: the shares, as in `feast_bc.publishing.geometry`.
+    """
+    found = []
+    if near_zero is not None and near_zero >= MANY_NEAR_ZERO:
+        found.append(
+            f"{near_zero:.0%} of {of} are near zero: the smallest bias moves them across the "
+            "thresholds of tree models. Fit the transformation without a bias (bias=False)."
+        )
+    if mean_dominated is not None and mean_dominated >= MANY_MEAN_DOMINATED:
+        found.append(
+            f"{mean_dominated:.0%} of {of} are little more than their mean: cosines near 1 say "
+            "nothing. Look at the centred error and at the probes."
+        )
+    return tuple(found)
+
+
 @dataclass(frozen=True, config=_STRICT)
 class Alignment:
     """How near transformed vectors z~ come to native ones z.
@@ -94,19 +117,8 @@ class VersionAlignment:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What about the version's native vectors makes some figures say little."""
-        found = []
-        of = f"of the vectors of version {self.version}"
-        if self.near_zero is not None and self.near_zero >= MANY_NEAR_ZERO:
-            found.append(
-                f"{self.near_zero:.0%} {of} are near zero: the smallest bias moves them across the "
-                "thresholds of tree models. Fit the transformation without a bias (bias=False)."
-            )
-        if self.mean_dominated is not None and self.mean_dominated >= MANY_MEAN_DOMINATED:
-            found.append(
-                f"{self.mean_dominated:.0%} {of} are little more than their mean: cosines near 1 "
-                "say nothing. Look at the centred error and at the probes."
-            )
-        return tuple(found)
+        of = f"the vectors of version {self.version}"
+        return vector_warnings(of, self.near_zero, self.mean_dominated)
 
 
 @dataclass(frozen=True, config=_STRICT)

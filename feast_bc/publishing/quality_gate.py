@@ -27,8 +27,10 @@ MAX_CENTRED_ERROR = 0.5
 """Three quarters of the variance explained. Held-out entities of the demo's data: maps trained with
 their model have .09 to .25, maps fitted afterwards .29 to .41, no map (NoBC) 1.9 to 2.9."""
 
-MIN_AGREEMENT = 0.5
-"""Half of the skill of every kind of small consumer model."""
+MIN_AGREEMENT = 0.15
+"""Only what is worse than any learned map fails: on three sets (one seed, users and items) no map
+(NoBC) kept at most .13 and learned maps at least .21. A stricter limit is for teams that know their
+consumers: on the set with .21 to .73 their AUROC changed by -2.4 to +4.1 %."""
 
 
 @dataclass(frozen=True)

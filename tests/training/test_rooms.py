@@ -15,7 +15,7 @@ LAYERS = (
     ("interactions",),
     ("encoders", "tasks"),
     ("versions",),
-    ("comparison", "demo"),
+    ("comparison", "demo", "digits"),
     ("tuning", "report", "maps"),
 )
 HEIGHT = {package: height for height, layer in enumerate(LAYERS) for package in layer}

@@ -10,22 +10,33 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
+from tests.support.presence import there
+from training.comparison.comparisons import (
+    FROZEN_VECTORS,
+    NATIVE_TODAY,
+    RETRAINED_CONSUMER,
+    TWIN_MAPPED,
+)
 from training.comparison.degradation import frame, intended, unintended
 from training.comparison.experiment import Experiment, read_experiment
-from training.comparison.measurement import (
+from training.comparison.results import write_results
+from training.comparison.row import (
+    ASYMMETRIC,
     AUROC,
+    BACKFILL,
+    CENTRED,
     ERROR,
+    FROZEN,
     LARGEST,
     MAP_PARAMETERS,
     PEAK_RSS,
     RECALL,
-    RELATIVE,
+    RETRAINED,
     SECONDS,
     SMALLEST,
     VECTOR_BYTES,
     Row,
 )
-from training.comparison.results import write_results
 from training.comparison.run import Run
 from training.interactions.interactions import Interactions
 from training.versions.methods import KEEP_ALL, METHODS
@@ -72,7 +83,7 @@ def test_identity_costs_exactly_nothing(rows: Rows) -> None:
     found = frame(rows)
     for name in ("Fix-M0", KEEP_ALL):
         assert (unintended(found, TINY.tasks, "boosting")[name] == 0).all()
-        one = found[(found["method"] == name) & found["measure"].isin([ERROR, RELATIVE])]
+        one = found[(found["method"] == name) & found["measure"].isin([ERROR, CENTRED])]
         assert len(one) > 0
         assert (one["value"] == 0).all()
     for name in ("NoBC", KEEP_ALL, "Post-Lin-SLoss", "Post-Lin-MLoss", "Post-Least-Squares"):
@@ -87,18 +98,67 @@ def test_all_methods_share_version_0(rows: Rows, folder: Path) -> None:
 
 def test_bc_aligner_aligns_and_serves_better_than_nothing(rows: Rows) -> None:
     aligned, raw = rows[0, "BC-Aligner"], rows[0, "NoBC"]
-    assert _mean(aligned, RELATIVE) < _mean(raw, RELATIVE)
+    assert _mean(aligned, CENTRED) < _mean(raw, CENTRED)
     assert _mean(aligned, AUROC, "spend") > _mean(raw, AUROC, "spend")
 
 
 def test_least_squares_aligns_better_than_what_the_paper_fits_afterwards(rows: Rows) -> None:
-    fitted = _mean(rows[0, "Post-Least-Squares"], RELATIVE)
-    assert fitted < _mean(rows[0, "Post-Lin-SLoss"], RELATIVE)
+    fitted = _mean(rows[0, "Post-Least-Squares"], CENTRED)
+    assert fitted < _mean(rows[0, "Post-Lin-SLoss"], CENTRED)
 
 
 def _value(rows: list[Row], version: int, measure: str, serves: int | None = None) -> float:
     (row,) = (r for r in rows if (r.version, r.measure, r.serves) == (version, measure, serves))
     return row.value
+
+
+def test_the_twin_is_one_model_of_the_oldest_data(rows: Rows, folder: Path) -> None:
+    twin = load_file(folder / "seed0" / "Twin-M0.safetensors")
+    oldest = load_file(folder / "seed0" / "M0.safetensors")
+    assert twin["inputs"].shape == oldest["inputs"].shape
+    assert (twin["inputs"] != oldest["inputs"]).all()
+    for family in ("user_embedding", "item_embedding"):
+        first, second = (
+            load_file(folder / "seed0" / "Twin" / f"v{k}.safetensors")[f"{family}.weight"]
+            for k in (1, 2)
+        )
+        assert first.shape == second.shape == (6, 6)
+        assert np.abs(first - np.eye(6)).max() > 0.1
+        assert (second == np.eye(6)).all()
+    assert _mean(rows[0, "Twin"], CENTRED) < _mean(rows[0, "NoBC"], CENTRED)
+
+
+def test_a_long_training_is_another_model(rows: Rows, folder: Path) -> None:
+    for k in (1, 2):
+        long = load_file(folder / "seed0" / f"Post-Least-Squares-Long-M{k}.safetensors")
+        plain = load_file(folder / "seed0" / f"NoBC-M{k}.safetensors")
+        assert long["inputs"].shape == plain["inputs"].shape
+        assert (long["inputs"] != plain["inputs"]).any()
+    loss = intended(frame(rows))
+    assert loss.loc[0, "Post-Least-Squares"] == 0 != loss.loc[0, "Post-Least-Squares-Long"]
+
+
+def test_what_old_consumers_are_compared_with(rows: Rows) -> None:
+    kept = {row.measure for row in rows[0, "Fix-M0"]}
+    assert FROZEN in kept
+    assert RETRAINED in {row.measure for row in rows[0, "NoBC"]}
+    for measure in (FROZEN, RETRAINED):  # the references alone have them
+        assert measure not in {row.measure for row in rows[0, "BC-Aligner"]}
+    served = {
+        (row.task, row.consumer): row.value
+        for row in rows[0, "BC-Aligner"]
+        if (row.measure, row.version, row.serves) == (AUROC, 2, 0)
+    }
+    whole = {
+        (row.task, row.consumer): row.value
+        for row in rows[0, "BC-Aligner"]
+        if (row.measure, row.share) == (BACKFILL, 1.0)
+    }
+    assert whole == served
+    (recall,) = (r for r in rows[0, "Fix-M0"] if (r.version, r.measure) == (2, RECALL))
+    (mixed,) = (r for r in rows[0, "Fix-M0"] if (r.version, r.measure) == (2, ASYMMETRIC))
+    assert mixed.value == pytest.approx(recall.value)
+    assert np.mean(there(recall.resampled)) == pytest.approx(recall.value, abs=0.02)
 
 
 def test_costs(rows: Rows) -> None:
@@ -137,7 +197,7 @@ def test_a_stopped_run_goes_on_to_the_same_results(
     shop: Interactions, rows: Rows, folder: Path
 ) -> None:
     methods = ("NoBC", "BC-Aligner", "Finetune-M0")
-    expected = {key: some for key, some in rows.items() if key[1] in (*methods, "Fix-M0")}
+    expected = {key: some for key, some in rows.items() if key[1] in (*methods, "Fix-M0", "Twin")}
     # As if it had been killed in different places.
     (folder / "seed0" / "BC-Aligner" / "v1.json").unlink()
     (folder / "seed0" / "BC-Aligner" / "v2.safetensors").unlink()
@@ -196,7 +256,9 @@ def test_results_are_written(shop: Interactions, rows: Rows, folder: Path) -> No
     assert text == (folder / "results.md").read_text()
     for name in (*METHODS, KEEP_ALL, "most popular", "item-kNN"):
         assert f"| {name} |" in text
-    assert "The encoder (NoBC) beats most-popular in every window." in text
+    assert re.search("The encoder beats most-popular|WARNING: the encoder does not beat", text)
+    for name in (NATIVE_TODAY, FROZEN_VECTORS, TWIN_MAPPED, RETRAINED_CONSUMER):
+        assert text.count(f"| {name} |") == len(TINY.consumers)
     assert pq.read_table(folder / "results.parquet").num_rows > 100
 
 
@@ -207,9 +269,11 @@ def test_results_where_no_task_counts(rows: Rows, tmp_path: Path) -> None:
     }
     plain = {"most popular": [row for row in rows[0, "NoBC"] if row.measure == RECALL]}
     text = write_results(tmp_path, weak, plain)
-    assert text.count("LISTED APART") == len(TINY.tasks) * len(TINY.consumers)
-    assert re.search(r"\| BC-Aligner \| -?[\d.]+( \| n/a){4} \|", text)
-    assert "THE ENCODER DOES NOT BEAT MOST-POPULAR" in text
+    assert text.count("BELOW THE GATE") == len(TINY.tasks) * len(TINY.consumers)
+    assert re.search(r"\| BC-Aligner \| -?[\d.]+ ± [\d.]+( \| n/a){8} \|", text)
+    assert re.search(r"\| BC-Aligner \|( n/a \|){3} \*\(", text)  # each task is told all the same
+    assert "WARNING: the encoder does not beat most popular" in text
+    assert "No task counts." in text
 
 
 def test_unknown_names_are_refused(shop: Interactions, folder: Path, tmp_path: Path) -> None:

@@ -14,19 +14,25 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import t as student
 
-from training.comparison.measurement import (
+from training.comparison.row import (
+    ASYMMETRIC,
     AUROC,
+    BACKFILL,
+    CENTRED,
+    CENTRED_HELD_OUT,
     ERROR,
-    HELD_OUT,
+    FAMILY_ERROR,
     LARGEST,
     MAP_PARAMETERS,
+    PROBE,
     RECALL,
-    RELATIVE,
+    RETRAINED,
     SMALLEST,
     Row,
 )
-from training.tasks.recall import MOST_POPULAR
 from training.versions.methods import FIX_M0, KEEP_ALL, NO_BC
+
+Draws = npt.NDArray[np.float64]
 
 CHANCE = 0.55
 """A task counts where the native consumer's interval lies above this AUROC."""
@@ -42,52 +48,59 @@ def frame(rows: Mapping[tuple[int, str], Sequence[Row]]) -> pd.DataFrame:
         for (seed, method), some in rows.items()
         for row in some
     ]
-    kinds = {"serves": "Int64", "native": "float64", "deviation": "float64"}
+    numbers = ("native", "deviation", "difference", "share")
+    kinds = {"serves": "Int64", **dict.fromkeys(numbers, "float64")}
     found = pd.DataFrame(lines).astype(kinds)
     kept = found[found["method"] == NO_BC.name].assign(method=KEEP_ALL)
     kept = kept[~kept["measure"].isin([LARGEST, SMALLEST, MAP_PARAMETERS])]  # it has no maps
+    kept = kept[~kept["measure"].isin([PROBE, RETRAINED, BACKFILL, ASYMMETRIC])]
     kept["value"] = kept["value"].mask(kept["measure"] == AUROC, kept["native"])
-    kept["value"] = kept["value"].mask(kept["measure"].isin([ERROR, RELATIVE, HELD_OUT]), 0.0)
+    served = kept["measure"] == AUROC
+    kept.loc[served, "resampled"] = kept.loc[served, "resampled_native"]
+    kept.loc[served, "difference"] = 0.0
+    kept["value"] = kept["value"].mask(
+        kept["measure"].isin([ERROR, CENTRED, CENTRED_HELD_OUT, FAMILY_ERROR]), 0.0
+    )
     both: pd.DataFrame = pd.concat([kept, found], ignore_index=True)
     return both
 
 
-def intended(found: pd.DataFrame) -> pd.DataFrame:
-    """100 (R - R_NoBC) / R_NoBC, R the mean Recall@50 over versions; one column per method."""
+def intended(found: pd.DataFrame, reference: str = NO_BC.name) -> pd.DataFrame:
+    """100 (R - R_ref) / R_ref, R the mean Recall@50 over versions; one column per method."""
     recall = found[found["measure"] == RECALL]
     mean = recall.pivot_table("value", "seed", "method", sort=False)
-    reference = mean[NO_BC.name]
-    percent: pd.DataFrame = 100 * mean.sub(reference, axis=0).div(reference, axis=0)
+    percent: pd.DataFrame = 100 * mean.sub(mean[reference], axis=0).div(mean[reference], axis=0)
     return percent
 
 
 def unintended(
-    found: pd.DataFrame, tasks: Sequence[str], consumer: str, serves: int = 0
+    found: pd.DataFrame, tasks: Sequence[str], consumer: str, serves: int = 0, chance: float = 0.0
 ) -> pd.DataFrame:
-    """100 (A - N) / N for consumers of version `serves`: a column per method, by seed.
+    """100 (A - N) / (N - chance) for consumers of version `serves`: a column per method, by seed.
 
     `consumer` is the kind of consumer model. A is the AUROC when served, N with native vectors of
-    the same model on the same history; both means over the newest versions, then over tasks.
+    the same model on the same history; both means over the newest versions, then over tasks. With
+    a `chance` of .5 it is the share of the skill that is lost: a percentage of the AUROC itself
+    flatters near .5.
     """
     rows = of_consumers(found, consumer, serves)
     rows = rows[rows["task"].isin(tasks)]
     by_task = rows.groupby(["seed", "method", "task"], sort=False)[["value", "native"]].mean()
     mean = by_task.groupby(["seed", "method"], sort=False).mean()
-    percent = 100 * (mean["value"] - mean["native"]) / mean["native"]
+    percent = 100 * (mean["value"] - mean["native"]) / (mean["native"] - chance)
     by_method: pd.DataFrame = percent.unstack("method")
     return by_method
 
 
 def alignment(found: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """The error towards version 0, mean over versions: a column per method, by seed.
+    """The error towards version 0, mean over versions 1, 2, ...: a column per method, by seed.
 
-    As in the paper the mean is over all versions, version 0 with its error 0 among them.
+    Version 0 itself, whose error is 0 by definition, does not count.
     """
-    if measure not in (ERROR, RELATIVE, HELD_OUT):
+    if measure not in (ERROR, CENTRED, CENTRED_HELD_OUT):
         raise ValueError(f"{measure!r} is no alignment error.")
     rows = found[(found["measure"] == measure) & (found["serves"] == 0)]
-    total = rows.pivot_table("value", "seed", "method", aggfunc="sum", sort=False)
-    mean: pd.DataFrame = total / found["version"].nunique()
+    mean: pd.DataFrame = rows.pivot_table("value", "seed", "method", sort=False)
     return mean
 
 
@@ -121,20 +134,13 @@ def counted_tasks(found: pd.DataFrame, consumer: str) -> list[str]:
 
 def consumers(found: pd.DataFrame) -> list[str]:
     """The kinds of consumer models, in the order of the experiment."""
-    return list(found["consumer"].dropna().unique())
+    return list(found.loc[found["measure"] == AUROC, "consumer"].unique())
 
 
 def births(found: pd.DataFrame, consumer: str) -> list[int]:
     """The versions that have consumers of their own."""
     rows = found[(found["measure"] == AUROC) & (found["consumer"] == consumer)]
     return [int(j) for j in sorted(rows["serves"].unique())]
-
-
-def beats_most_popular(found: pd.DataFrame) -> bool:
-    """Whether NoBC's mean Recall@50 is above most-popular's in every window."""
-    recall = found[found["measure"] == RECALL]
-    mean = recall.pivot_table("value", "method", "version")
-    return bool((mean.loc[NO_BC.name] > mean.loc[MOST_POPULAR]).all())
 
 
 def interval(values: npt.ArrayLike) -> tuple[float, float]:
@@ -144,3 +150,51 @@ def interval(values: npt.ArrayLike) -> tuple[float, float]:
         return float(sample.mean()), float("nan")
     width = student.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
     return float(sample.mean()), float(width)
+
+
+def with_users(per_seed: npt.ArrayLike, resampled: npt.ArrayLike) -> tuple[float, float]:
+    """Mean over seeds and half the width of its 95 % interval over seeds and users.
+
+    The variances add up: that of the mean over seeds (Student's t), and that over resampled users
+    or items, which all seeds share.
+
+    Args:
+        per_seed: shape `(seeds,)`; with one seed the interval is over users alone.
+        resampled: the mean over seeds in every resample; empty where there are none.
+    """
+    mean, over_seeds = interval(per_seed)
+    draws = np.asarray(resampled, np.float64)
+    over_users = NORMAL * float(np.nanstd(draws, ddof=1)) if len(draws) > 1 else float("nan")
+    widths = [width for width in (over_seeds, over_users) if width == width]
+    return mean, float(np.sqrt(np.sum(np.square(widths)))) if widths else float("nan")
+
+
+def resampled_intended(found: pd.DataFrame, method: str, reference: str) -> Draws:
+    """`intended`, mean over seeds, in every resample of users; empty where there are none."""
+    recall = found[found["measure"] == RECALL]
+    means = [_draws(recall[recall["method"] == name], "resampled") for name in (method, reference)]
+    if not all(len(mean) for mean in means):
+        return np.empty(0)
+    percent: Draws = 100 * (means[0] - means[1]) / means[1]
+    return percent
+
+
+def resampled_unintended(
+    found: pd.DataFrame, tasks: Sequence[str], consumer: str, method: str, chance: float = 0.0
+) -> Draws:
+    """`unintended` of version 0's consumers, mean over seeds, in every resample."""
+    rows = of_consumers(found, consumer)
+    rows = rows[rows["task"].isin(tasks) & (rows["method"] == method)]
+    served, native = _draws(rows, "resampled"), _draws(rows, "resampled_native")
+    if not len(served) or not len(native):
+        return np.empty(0)
+    percent: Draws = 100 * (served - native) / (native - chance)
+    return percent
+
+
+def _draws(rows: pd.DataFrame, column: str) -> Draws:
+    """The mean over rows in every resample."""
+    if rows.empty or rows[column].isna().any():
+        return np.empty(0)
+    means: Draws = np.nanmean(np.stack([np.asarray(one) for one in rows[column]]), axis=0)
+    return means

@@ -40,7 +40,8 @@ class Experiment:
         methods: by name, see `training.versions.methods`.
         tasks: by name, see `training.tasks.unintended_tasks`.
         consumers: the kinds of consumer model, by name, see `training.tasks.consumer`.
-        consumer_versions: the versions j that have consumers of their own.
+        consumer_versions: the versions j that have consumers of their own: version 0 of every
+            kind, the others of the first kind.
         seeds: how many.
     """
 

@@ -2,70 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from feast_bc.transforms import BackwardTransform, compose
+from feast_bc.publishing.centred_error import centred_error
+from feast_bc.publishing.geometry import singular_values
+from feast_bc.publishing.probe_suite import probe_suite
 from feast_bc.transforms.holdout import Holdout
+from training.comparison.consumer_models import ConsumerModels, both, judged_rows, scores
 from training.comparison.experiment import Experiment
+from training.comparison.resamples import Resamples
+from training.comparison.row import (
+    ASYMMETRIC,
+    AUROC,
+    BACKFILL,
+    CENTRED,
+    CENTRED_HELD_OUT,
+    ERROR,
+    FAMILY_ERROR,
+    FROZEN,
+    LARGEST,
+    MAP_PARAMETERS,
+    PROBE,
+    RECALL,
+    RETRAINED,
+    SMALLEST,
+    TEST_USERS,
+    VALIDATION_USERS,
+    VECTOR_BYTES,
+    Row,
+)
 from training.encoders.encoder import ITEMS, USERS
-from training.interactions.history import History
+from training.interactions.history import History, history
 from training.interactions.interactions import Interactions
-from training.tasks.auroc import delong
-from training.tasks.consumer import Labels, Vectors, train_consumer
-from training.tasks.examples import Examples, Moment
-from training.tasks.recall import first_purchases, recall
-from training.tasks.unintended_tasks import TASKS
-from training.versions.alignment import singular_values
-from training.versions.methods import Method
+from training.tasks.auroc import delong, paired_delong
+from training.tasks.consumer import Vectors
+from training.tasks.examples import Examples
+from training.tasks.recall import first_purchases, recall, recall_shares
+from training.versions.alignment import Pair, chains_of, vectors_of
+from training.versions.methods import FIX_M0, NO_BC, Method
 from training.versions.version import Version
 
-RECALL, AUROC = "recall", "auroc"
-ERROR, RELATIVE, HELD_OUT = "alignment_error", "relative_error", "relative_error_held_out"
-LARGEST, SMALLEST = "largest_singular_value", "smallest_singular_value"
-SECONDS, PEAK_RSS = "seconds", "peak_rss"
-VECTOR_BYTES, MAP_PARAMETERS = "vector_bytes", "map_parameters"
-
-Pair = tuple[Vectors, Vectors]
-"""The vectors of all users and of all items."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One number.
-
-    Attributes:
-        version: k, the newest version.
-        measure: RECALL (Recall@50 in the test window); AUROC of a consumer model; ERROR: the
-            mean over users and items of ||z~_j - z_j||_2, as in the paper; RELATIVE: the mean
-            over the two families of ||z~_j - z_j||_F / ||z_j||_F; HELD_OUT: the same over
-            entities that no alignment saw; LARGEST and SMALLEST: singular values of the chain
-            k -> j of one family; SECONDS: training M_k and B_k, on the machine that did; PEAK_RSS:
-            the peak resident set size, in bytes, of the process that trained version k, from its
-            start to then; VECTOR_BYTES: float32 vectors of version j for the users and items of
-            version k; MAP_PARAMETERS: numbers in B_k, both families.
-        value: the number; of a consumer model: when served from version k.
-        serves: j, the older version that is served (k itself for VECTOR_BYTES of the newest
-            vectors); None for RECALL and costs.
-        task, consumer: of the consumer model.
-        family: of the singular values.
-        native: its AUROC on native vectors of version j.
-        deviation: the standard error of `native`.
-    """
-
-    version: int
-    measure: str
-    value: float
-    serves: int | None = None
-    task: str | None = None
-    native: float | None = None
-    deviation: float | None = None
-    consumer: str | None = None
-    family: str | None = None
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""The shares of entities on the newest version, of the backfill curve."""
 
 
 class Judge:
@@ -84,103 +66,216 @@ class Judge:
         self._interactions = interactions
         self._slices = experiment.slices(interactions)
         self._holdout = holdout
-        self._consumers: dict[tuple[str, int, str, str], Pipeline | None] = {}
-        self._examples: dict[tuple[str, int, int], Examples] = {}
+        self._models = ConsumerModels(interactions, self._slices)
+        self._resamples = Resamples(len(interactions.user_ids), len(interactions.item_ids))
 
     def measure(self, method: Method, versions: Sequence[Version]) -> list[Row]:
         """All rows of the newest of these versions, which are all that there are, from 0."""
         newest = versions[-1]
         past, k = newest.past, newest.number
-        vectors = _vectors(newest, past)
+        vectors = vectors_of(newest, past)
         window = self._slices[k]
         truth = first_purchases(self._interactions.between(window.end, window.test_end), past)
+        users, items = vectors
+        asked, shares = recall_shares(lambda some: users[some] @ items.T, truth, past.bought)
+        value = float(np.mean(shares)) if len(shares) else float("nan")
         rows = [
-            Row(k, RECALL, recall(*vectors, truth, past.bought)),
+            Row(k, RECALL, value, resampled=self._resamples.means(asked, shares)),
+            Row(k, TEST_USERS, len(asked)),
             Row(k, VECTOR_BYTES, _bytes(vectors), k),
         ]
         if k:
             learned = 0 if method.backward == "truncation" else _numbers(newest)
             rows.append(Row(k, MAP_PARAMETERS, learned))
+        else:
+            rows.append(Row(k, VALIDATION_USERS, self._validation_users()))
         for older in versions[:-1]:
             j = older.number
-            native = _vectors(older, past)
-            chains = _chains(versions[j + 1 :])
+            native = vectors_of(older, past)
+            chains = chains_of(versions[j + 1 :])
             served = chains[USERS].apply(vectors[0]), chains[ITEMS].apply(vectors[1])
             rows += self._alignment(older, past, served, native, k)
             rows.append(Row(k, VECTOR_BYTES, _bytes(native), j))
             for family, chain in chains.items():
-                for name, value in zip((LARGEST, SMALLEST), singular_values(chain), strict=True):
-                    rows.append(Row(k, name, value, j, family=family))
+                values = singular_values(chain) or ()
+                for name, one in zip((LARGEST, SMALLEST), values, strict=False):
+                    rows.append(Row(k, name, one, j, family=family))
             if older.number in self._experiment.consumer_versions:
                 rows += self._tasks(method, older, served, native, k)
+            if j == 0:
+                mixed = recall(served[0], native[1], truth, past.bought)
+                rows.append(Row(k, ASYMMETRIC, mixed, 0))
+                rows += self._references(method, versions, served)
         return rows
+
+    def _validation_users(self) -> int:
+        first = self._slices[0]
+        past = history(self._interactions, first.validation_start)
+        truth = first_purchases(self._interactions.between(first.validation_start, first.end), past)
+        return int((truth.getnnz(axis=1) > 0).sum())
 
     def _alignment(
         self, older: Version, past: History, served: Pair, native: Pair, k: int
     ) -> list[Row]:
+        j, rows, lengths = older.number, [], []
+        on_all, on_held_out = [], []
         known = (older.encoder.knows_users(past).numpy(), older.encoder.knows_items(past).numpy())
         ids = (past.user_ids.to_pylist(), past.item_ids.to_pylist())
-        unseen = [
-            some & self._holdout.contains(keys) for some, keys in zip(known, ids, strict=True)
-        ]
-        both = list(zip(served, native, known, unseen, strict=True))
-        lengths = [np.linalg.norm(s[all_] - n[all_], axis=1) for s, n, all_, _ in both]
-        relative = [_relative_error(s[all_], n[all_]) for s, n, all_, _ in both]
-        held_out = [_relative_error(s[some], n[some]) for s, n, _, some in both]
-        values = {
-            ERROR: np.mean(np.concatenate(lengths)),
-            RELATIVE: np.mean(relative),
-            HELD_OUT: np.mean(held_out),
-        }
-        return [Row(k, name, float(value), older.number) for name, value in values.items()]
+        for family, s, n, some, keys in zip(
+            (USERS, ITEMS), served, native, known, ids, strict=True
+        ):
+            held_out = self._holdout.contains(keys)
+            unseen = some & held_out
+            lengths.append(np.linalg.norm(s[some] - n[some], axis=1))
+            on_all.append(centred_error(s[some], n[some]))
+            on_held_out.append(centred_error(s[unseen], n[unseen]))
+            if j == 0:
+                report = probe_suite(n[some], s[some], judged=held_out[some])
+                rows += [
+                    Row(k, PROBE, kept, 0, consumer=kind, family=family)
+                    for kind, kept in report.by_kind.items()
+                ]
+                if on_held_out[-1] is not None:
+                    rows.append(Row(k, FAMILY_ERROR, on_held_out[-1], 0, family=family))
+        rows.append(Row(k, ERROR, float(np.mean(np.concatenate(lengths))), j))
+        for name, of_families in ((CENTRED, on_all), (CENTRED_HELD_OUT, on_held_out)):
+            values = [value for value in of_families if value is not None]
+            if len(values) == len(of_families):
+                rows.append(Row(k, name, float(np.mean(values)), j))
+        return rows
+
+    def _kinds(self, j: int) -> Sequence[str]:
+        """The kinds of consumers of version j: all of version 0, the first one of the others."""
+        return self._experiment.consumers[: None if j == 0 else 1]
 
     def _tasks(
         self, method: Method, older: Version, served: Pair, native: Pair, k: int
     ) -> list[Row]:
         j, rows = older.number, []
-        for name, kind in product(self._experiment.tasks, self._experiment.consumers):
-            consumer = self._consumer(method, older, name, kind)
-            asked = self._asked(name, j, k)
-            judged = np.ones(len(asked.labels), bool) if asked.judged is None else asked.judged
+        for name, kind in product(self._experiment.tasks, self._kinds(j)):
+            consumer = self._models.born(method, older, name, kind)
+            asked = self._models.asked(name, j, k)
+            judged = judged_rows(asked)
             labels = asked.labels[judged]
-            if consumer is None or not _both(labels):
+            if consumer is None or not both(labels):
                 continue
-            value, _ = delong(labels, _scores(consumer, asked.features(*served)[judged]))
-            own, deviation = delong(labels, _scores(consumer, asked.features(*native)[judged]))
-            rows.append(Row(k, AUROC, value, j, name, own, deviation, kind))
+            own = scores(consumer, asked.features(*native)[judged])
+            given = scores(consumer, asked.features(*served)[judged])
+            native_auroc, deviation = delong(labels, own)
+            row = Row(
+                k,
+                AUROC,
+                delong(labels, given)[0],
+                j,
+                name,
+                native_auroc,
+                deviation,
+                kind,
+                _family(asked),
+                difference=paired_delong(labels, given, own),
+                resampled=self._resamples.aurocs(asked, judged, given) if j == 0 else None,
+                resampled_native=self._resamples.aurocs(asked, judged, own) if j == 0 else None,
+            )
+            rows.append(row)
         return rows
 
-    def _consumer(self, method: Method, version: Version, task: str, kind: str) -> Pipeline | None:
-        """The consumer model born with a version; None where its window has but one label."""
-        key = (method.encoder_of(version.number), version.number, task, kind)
-        if key not in self._consumers:
-            asked = self._asked(task, version.number, version.number)
-            learned = np.ones(len(asked.labels), bool) if asked.judged is None else ~asked.judged
-            labels = asked.labels[learned]
-            features = asked.features(*_vectors(version, version.past))[learned]
-            self._consumers[key] = train_consumer(features, labels, kind) if _both(labels) else None
-        return self._consumers[key]
+    def _references(self, method: Method, versions: Sequence[Version], served: Pair) -> list[Row]:
+        """What version 0's consumers are compared with, and the backfill curve at the end."""
+        oldest, newest, rows = versions[0], versions[-1], []
+        past, k = newest.past, newest.number
+        if method == FIX_M0:
+            rows += self._consumers_on(_frozen(oldest, past), FROZEN, method, oldest, k)
+        if method == NO_BC:
+            rows += self._retrained(versions)
+        if k == len(self._slices) - 1:
+            before = _served_before(versions)
+            for share in SHARES:
+                mixed = _backfilled(before, served, past, share)
+                rows += self._consumers_on(mixed, BACKFILL, method, oldest, k, share)
+        return rows
 
-    def _asked(self, task: str, born: int, now: int) -> Examples:
-        key = (task, born, now)
-        if key not in self._examples:
-            moment = Moment(self._interactions, self._slices[born], self._slices[now])
-            self._examples[key] = TASKS[task](moment)
-        return self._examples[key]
+    def _consumers_on(
+        self,
+        vectors: Pair,
+        measure: str,
+        method: Method,
+        oldest: Version,
+        k: int,
+        share: float | None = None,
+    ) -> list[Row]:
+        """Version 0's consumers on any vectors of today's entities."""
+        rows = []
+        for name, kind in product(self._experiment.tasks, self._experiment.consumers):
+            model, asked = (
+                self._models.born(method, oldest, name, kind),
+                self._models.asked(name, 0, k),
+            )
+            value = _auroc(model, asked, vectors)
+            if value is not None:
+                rows.append(Row(k, measure, value, 0, name, consumer=kind, share=share))
+        return rows
+
+    def _retrained(self, versions: Sequence[Version]) -> list[Row]:
+        newest, before, rows = versions[-1], versions[-2], []
+        k, vectors = newest.number, vectors_of(newest, newest.past)
+        for name, kind in product(self._experiment.tasks, self._experiment.consumers):
+            model = self._models.retrained(newest, before, name, kind)
+            value = _auroc(model, self._models.asked(name, 0, k), vectors)
+            if value is not None:
+                rows.append(Row(k, RETRAINED, value, 0, name, consumer=kind))
+        return rows
 
 
-def _vectors(version: Version, past: History) -> Pair:
-    return version.encoder.users(past).numpy(), version.encoder.items(past).numpy()
+def _backfilled(before: Pair, served: Pair, past: History, share: float) -> Pair:
+    """A `share` of entities as version k serves them, and all that version k-1 lacks."""
+    mixed = []
+    for old, new, ids in zip(before, served, (past.user_ids, past.item_ids), strict=True):
+        there = np.ones(len(new), bool)
+        if share == 0:
+            there[: len(old)] = False
+        elif share < 1:
+            keys = ids.to_pylist()[: len(old)]
+            there[: len(old)] = Holdout(share, "backfill").contains(keys)
+        vectors = new.copy()
+        vectors[~there] = old[~there[: len(old)]]
+        mixed.append(vectors)
+    return mixed[0], mixed[1]
 
 
-def _chains(newer: Sequence[Version]) -> Mapping[str, BackwardTransform]:
-    """By family: the chain of these versions' transformations, newest first, folded."""
-    return {f: compose([v.backward[f] for v in reversed(newer)]) for f in (USERS, ITEMS)}
+def _frozen(oldest: Version, past: History) -> Pair:
+    """Native version-0 vectors of version 0's own instant; later entities have their mean."""
+    users, items = vectors_of(oldest, oldest.past)
+    return _padded(users, len(past.user_ids)), _padded(items, len(past.item_ids))
 
 
-def _relative_error(served: Vectors, native: Vectors) -> float:
-    """||served - native||_F / ||native||_F; small for a constant too where vectors share a mean."""
-    return float(np.linalg.norm(served - native) / np.linalg.norm(native))
+def _padded(vectors: Vectors, count: int) -> Vectors:
+    mean = np.tile(vectors.mean(axis=0), (count - len(vectors), 1))
+    return np.concatenate([vectors, mean.astype(vectors.dtype)])
+
+
+def _served_before(versions: Sequence[Version]) -> Pair:
+    """What version k-1 last served as version 0, for the entities known then."""
+    before = versions[-2]
+    users, items = vectors_of(before, before.past)
+    if before.number == 0:
+        return users, items
+    chains = chains_of(versions[1:-1])
+    return chains[USERS].apply(users), chains[ITEMS].apply(items)
+
+
+def _auroc(consumer: Pipeline | None, asked: Examples, vectors: Pair) -> float | None:
+    judged = judged_rows(asked)
+    labels = asked.labels[judged]
+    if consumer is None or not both(labels):
+        return None
+    return delong(labels, scores(consumer, asked.features(*vectors)[judged]))[0]
+
+
+def _family(asked: Examples) -> str | None:
+    """What a task looks at; None for pairs."""
+    if asked.item is None:
+        return USERS
+    return ITEMS if asked.user is None else None
 
 
 def _bytes(vectors: Pair) -> int:
@@ -191,12 +286,3 @@ def _numbers(version: Version) -> int:
     """How many numbers the backward transformations of a version have."""
     maps = version.backward.values()
     return sum(m.weight.size + (0 if m.bias is None else m.bias.size) for m in maps)
-
-
-def _scores(consumer: Pipeline, features: Vectors) -> np.ndarray:
-    return np.asarray(consumer.predict_proba(features))[:, 1]
-
-
-def _both(labels: Labels) -> bool:
-    """Whether each label is there at least twice: what an AUROC and its deviation need."""
-    return bool(min(labels.sum(), (~labels).sum()) >= 2)

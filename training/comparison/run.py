@@ -12,8 +12,9 @@ from pathlib import Path
 
 from feast_bc.transforms.holdout import Holdout
 from training.comparison.experiment import Experiment
-from training.comparison.measurement import PEAK_RSS, RECALL, SECONDS, Judge, Row
+from training.comparison.measurement import Judge
 from training.comparison.peak_rss import peak_rss
+from training.comparison.row import PEAK_RSS, RECALL, SECONDS, Row
 from training.comparison.run_files import Cost, Store
 from training.interactions.history import History, history
 from training.interactions.interactions import Interactions
@@ -21,7 +22,7 @@ from training.tasks.attribute_tasks import ATTRIBUTE_TASKS
 from training.tasks.consumer import CONSUMERS
 from training.tasks.recall import BASELINES, first_purchases, item_knn, most_popular, recall
 from training.tasks.unintended_tasks import TASKS
-from training.versions.methods import FIX_M0, METHODS, NO_BC, Method
+from training.versions.methods import FIX_M0, METHODS, NO_BC, TWIN, Method
 from training.versions.version import Version, train_version
 
 SETTINGS = "experiment.json"
@@ -76,7 +77,7 @@ class Run:
         self._check_claim()
 
     def __call__(self, methods: Sequence[str], seeds: int) -> dict[tuple[int, str], list[Row]]:
-        """All rows by seed and method; `NoBC` and `Fix-M0` always come along, as references.
+        """All rows by seed and method; Fix-M0, NoBC and Twin always come along, as references.
 
         Raises:
             ValueError: no method of that name.
@@ -86,7 +87,7 @@ class Run:
         found = {}
         for seed in range(seeds):
             judge = Judge(self._experiment, self._interactions, self.holdout)
-            for name in dict.fromkeys([FIX_M0.name, NO_BC.name, *methods]):
+            for name in dict.fromkeys([FIX_M0.name, NO_BC.name, TWIN.name, *methods]):
                 found[seed, name] = self._method(METHODS[name], seed, judge)
         return found
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from feast_bc.transforms import AffineTransform
-from training.comparison.measurement import Row
+from training.comparison.row import Row
 from training.encoders.encoder import Encoder
 from training.encoders.recipe import Recipe
 from training.versions.methods import Method

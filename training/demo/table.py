@@ -12,6 +12,17 @@ What the consumer writes, at v0 and ever after:
   store.get_historical_features(entity_df, ["user_embedding_v0:embedding"]).to_df()
   store.get_online_features(["user_embedding_v0:embedding"], [{"user_id": 12347}]).to_dict()"""
 
+_ALIGNMENT = """\
+Alignment on held-out entities: error is ||served - native|| / ||native - mean||, both on the newer
+version's history; R^2 = 1 - error^2. 1 is the mean vector's error, whose uncentred error is the
+error of mean. Before: the error of the chain that served until then. Neighbours: the share of the
+ten nearest that stay; products: the rank correlation of inner products; logistic, mlp and trees:
+what small consumer models keep of their skill (1: as on native vectors)."""
+_HEADS = (
+    *("embedding", "chain", "R^2", "error", "before", "of mean", "neighbours", "products"),
+    *("logistic", "mlp", "trees", "singular values"),
+)
+
 
 def table(
     intended: Sequence[Intended],
@@ -46,19 +57,39 @@ def table(
         )
     lines += [
         "",
-        "Alignment: ||served - native|| / ||native - mean||, both on the newer version's history.",
-        "1 is the mean vector's, whose uncentred error on held-out entities is the error of mean.",
-        "  embedding        chain   all    held out  error of mean  singular values",
+        *_ALIGNMENT.splitlines(),
+        *_columns([_HEADS, *map(_alignment, aligned)]),
     ]
-    for entry in aligned:
-        largest, smallest = entry.singular_values
-        lines.append(
-            f"  {entry.embedding:16} {entry.from_version} -> {entry.to_version}  "
-            f"{_text(entry.on_all)}  {_text(entry.on_held_out):8}  "
-            f"{_text(entry.error_of_mean):13}  {largest:.2f} ... {smallest:.2f}"
-        )
+    lines += [
+        f"  Warning: {text}" for text in dict.fromkeys(t for e in aligned for t in e.warnings)
+    ]
     return "\n".join([*lines, "", f"Online == offline: largest difference {difference:.1e}", _CODE])
 
 
-def _text(error: float | None) -> str:
-    return "?" if error is None else f"{error:.3f}"
+def _alignment(entry: Alignment) -> list[str]:
+    probes = entry.probes
+    values = entry.singular_values
+    return [
+        entry.embedding,
+        f"{entry.from_version} -> {entry.to_version}",
+        _text(entry.r_squared),
+        _text(entry.on_held_out),
+        _text(entry.previous_error, "-"),
+        _text(entry.error_of_mean),
+        _text(entry.neighbour_overlap),
+        _text(entry.dot_product_correlation),
+        _text(probes.logistic),
+        _text(probes.mlp),
+        _text(probes.trees),
+        "-" if values is None else f"{values[0]:.2f} ... {values[1]:.2f}",
+    ]
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = [[c.ljust(w) for c, w in zip(row, widths, strict=True)] for row in rows]
+    return [("  " + "  ".join(row)).rstrip() for row in padded]
+
+
+def _text(number: float | None, unknown: str = "?") -> str:
+    return unknown if number is None else f"{number:.3f}"

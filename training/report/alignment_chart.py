@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.comparison.measurement import HELD_OUT
+from training.comparison.row import CENTRED_HELD_OUT
 from training.report.canvas import canvas, save, style
 from training.report.finished_run import FinishedRun
 from training.report.lines import draw_lines
@@ -17,7 +17,7 @@ def draw_alignment(run: FinishedRun, shown: dict[str, Look], path: Path) -> Path
     with style():
         figure = canvas(8.6, 4.6)
         axes = figure.subplots()
-        draw_lines(axes, measure_by_version(run.found, HELD_OUT, 0), shown)
+        draw_lines(axes, measure_by_version(run.found, CENTRED_HELD_OUT, 0), shown)
         axes.set(
             title="Alignment error towards version 0, held-out entities",
             ylabel="||served - native|| / ||native||",

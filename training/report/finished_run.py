@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from training.comparison.measurement import Row
+from training.comparison.row import Row
 from training.comparison.run import SETTINGS
 from training.tasks.recall import BASELINES
 from training.versions.methods import NO_BC

@@ -11,9 +11,20 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from training.comparison.degradation import beats_most_popular, consumers, counted_tasks
+from training.comparison.compatibility import backfill_curve
+from training.comparison.degradation import consumers, counted_tasks
+from training.comparison.encoder_gate import is_sound, users_of
 from training.report import tables
 from training.report.alignment_chart import draw_alignment
+from training.report.backfill_chart import draw_backfill
+from training.report.compared import (
+    age_table,
+    asymmetric_table,
+    compared,
+    matrices,
+    ranking_table,
+    shares_table,
+)
 from training.report.degradation_chart import draw_degradation
 from training.report.finished_run import FinishedRun
 from training.report.look import looks
@@ -26,11 +37,13 @@ PAGE = "report.html"
 
 _DEFINITIONS = """\
 Version k is trained at the end of its slice and judged in the window after it. Intended: mean
-Recall@50 over versions, against NoBC (every version from scratch, no maps). Unintended: AUROC of
-consumer models trained on version 0 and frozen, against native version 0 on the same history;
-mean over newer versions and over the tasks that pass the gate. Keep-All keeps every old model
-alive: 0 by definition. Alignment error: ||served - native|| / ||native|| towards version 0 on
-held-out entities. Bands, bars and ± are half the 95 % interval over seeds, paired by seed."""
+Recall@50 over versions, against NoBC (every version from scratch, no maps). Unintended: AUROC A of
+consumer models trained on version 0 and frozen, against N with native version 0 on the same
+history; mean over newer versions and over the tasks that pass the gate: (A - N) / N, and as skill
+(A - N) / (N - .5). Keep-All keeps every old model alive: 0 by definition. Alignment error:
+||served - native|| / ||native - mean|| towards version 0 on held-out entities, mean over versions
+from 1 on; 1 is the mean vector's. ± is half the 95 % interval over seeds, paired by seed, and
+resampled users or items; bands and bars in pictures are over seeds."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +82,18 @@ def _section(run: FinishedRun, folder: Path) -> dict[str, Any]:
     return {
         "name": run.name,
         "newest": run.versions[-1],
-        "sound": beats_most_popular(run.every),
+        "sound": is_sound(run.every),
         "verdict": verdict(run),
         "says": list(says(run)),
         "limits": list(limits_of(run)),
+        "users": list(users_of(run.every)),
         "summary": _html(tables.summary_table(run)),
+        "compared": [compared(run, consumer) for consumer in consumers(run.found)],
+        "ranking": _html(ranking_table(run)),
+        "shares": _html(shares_table(run)),
+        "matrices": [(title, _html(table)) for title, table in matrices(run)],
+        "age": _html(age_table(run)),
+        "asymmetric": _html(asymmetric_table(run)),
         "pictures": _pictures(run, folder),
         "recall": _html(tables.recall_table(run)),
         "gates": [
@@ -110,6 +130,16 @@ def _pictures(run: FinishedRun, folder: Path) -> list[Picture]:
                     "Bars are 95 % intervals over seeds; the best own method is coloured because "
                     "these same numbers favour it.",
                     draw_trade_off(run, shown, counted, consumer, path(f"trade-off-{consumer}")),
+                )
+            )
+        curve = backfill_curve(run.found, counted, consumer)
+        if counted and not curve.empty:
+            pictures.append(
+                Picture(
+                    f"Backfill, {consumer} consumers",
+                    "After the last cut-over: the others still have what the version before "
+                    "served, of its own instant. Mean over seeds.",
+                    draw_backfill(curve, shown, path(f"backfill-{consumer}")),
                 )
             )
         pictures.append(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from training.comparison.degradation import interval, of_consumers
-from training.comparison.measurement import RECALL
+from training.comparison.row import RECALL
 from training.versions.methods import NO_BC
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.comparison.measurement import LARGEST, SMALLEST
+from training.comparison.row import LARGEST, SMALLEST
 from training.encoders.encoder import ITEMS, USERS
 from training.report.canvas import canvas, save, style
 from training.report.finished_run import FinishedRun

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from training.comparison.comparisons import of_equal_epochs
 from training.comparison.degradation import (
     CHANCE,
-    beats_most_popular,
     consumers,
     counted_tasks,
     intended,
@@ -16,7 +16,8 @@ from training.comparison.degradation import (
     task_bounds,
     unintended,
 )
-from training.comparison.measurement import HELD_OUT
+from training.comparison.encoder_gate import is_sound, verdict_of
+from training.comparison.row import CENTRED_HELD_OUT
 from training.report.finished_run import FinishedRun
 from training.report.look import BC_ALIGNER, best_own
 from training.report.series import measure_by_version
@@ -28,17 +29,12 @@ _FEW = 5  # seeds; fewer leave intervals too wide to rank methods
 
 def verdict(run: FinishedRun) -> str:
     """Whether the experiment may be quoted at all."""
-    if beats_most_popular(run.every):
-        return "The encoder beats most-popular in every window."
-    return (
-        "WARNING: the encoder does not beat most-popular in every window. "
-        "Quote no degradation from this experiment."
-    )
+    return verdict_of(run.every)
 
 
 def says(run: FinishedRun) -> Iterable[str]:
     """What the numbers say; nothing about losses where the encoder fails."""
-    if not beats_most_popular(run.every):
+    if not is_sound(run.every):
         return
     loss = intended(run.found)
     own = best_own(run)
@@ -56,7 +52,9 @@ def says(run: FinishedRun) -> Iterable[str]:
             )
         if own is not None and BC_ALIGNER in loss:
             yield _difference(own, (loss + old)[own] - (loss + old)[BC_ALIGNER], consumer)
-    error = measure_by_version(run.found, HELD_OUT, 0)
+    if equal := of_equal_epochs(run.found):
+        yield equal
+    error = measure_by_version(run.found, CENTRED_HELD_OUT, 0)
     for name in compared[1:]:
         versions, mean = error[name].versions, error[name].mean
         yield (

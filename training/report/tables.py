@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from training.comparison.comparisons import Cell, intended_cells, unintended_cells
 from training.comparison.degradation import (
     CHANCE,
     alignment,
-    beats_most_popular,
     consumers,
     counted_tasks,
     intended,
@@ -18,8 +18,9 @@ from training.comparison.degradation import (
     task_bounds,
     unintended,
 )
-from training.comparison.measurement import (
-    HELD_OUT,
+from training.comparison.encoder_gate import is_sound
+from training.comparison.row import (
+    CENTRED_HELD_OUT,
     MAP_PARAMETERS,
     PEAK_RSS,
     RECALL,
@@ -35,16 +36,17 @@ _FLOAT = 4  # bytes
 
 
 def summary_table(run: FinishedRun) -> pd.DataFrame:
-    """By method: both losses, their sum and the alignment error, with intervals over seeds."""
-    columns = {"intended %": intended(run.found)}
+    """By method: the losses, and the alignment error, with intervals over seeds and users."""
+    columns: dict[str, Mapping[str, Cell]] = {"intended %": intended_cells(run.found, run.methods)}
     for consumer in consumers(run.found):
         counted = counted_tasks(run.found, consumer)
-        if counted:
-            loss = unintended(run.found, counted, consumer)
-            columns[f"unintended %, {consumer}"] = loss
-            columns[f"total %, {consumer}"] = columns["intended %"] + loss
-    columns["alignment error"] = alignment(run.found, HELD_OUT)
-    cells = {n: {m: with_interval(v[m]) for m in v} for n, v in columns.items()}
+        for name, chance in ((f"unintended %, {consumer}", 0.0), (f"skill %, {consumer}", 0.5)):
+            if counted:
+                columns[name] = unintended_cells(run.found, counted, consumer, run.methods, chance)
+    error = alignment(run.found, CENTRED_HELD_OUT)
+    columns["centred error"] = {str(m): interval(error[m]) for m in error}
+    columns["R^2"] = {str(m): interval(1 - error[m] ** 2) for m in error}
+    cells = {name: {m: cell_text(*c) for m, c in some.items()} for name, some in columns.items()}
     table: pd.DataFrame = pd.DataFrame(cells).reindex(run.methods).fillna("")
     return table
 
@@ -55,7 +57,7 @@ def overview_table(runs: Sequence[FinishedRun]) -> pd.DataFrame:
     for run in runs:
         consumer = consumers(run.found)[0]
         counted = counted_tasks(run.found, consumer)
-        sound = beats_most_popular(run.every)
+        sound = is_sound(run.every)
         for method in emphasised(looks(run)):
             quoted = with_interval(intended(run.found)[method]) if sound else NOT_QUOTED
             old = NOT_QUOTED
@@ -90,7 +92,7 @@ def gate_table(run: FinishedRun, consumer: str) -> pd.DataFrame:
         task: {
             "native v0 AUROC": f"{mean:.3f}",
             "lower end of 95 %": f"{bound:.3f}",
-            f"above {CHANCE}": "counts" if bound > CHANCE else "no: listed apart",
+            f"above {CHANCE}": "counts" if bound > CHANCE else "no: greyed",
         }
         for task, mean, bound in zip(bounds.index, native[bounds.index], bounds, strict=True)
     }
@@ -149,12 +151,16 @@ def settings_table(run: FinishedRun) -> pd.DataFrame:
 
 def with_interval(values: pd.Series[float], digits: int = 2) -> str:
     """Mean, and half its interval over seeds where there are several."""
-    values = values.dropna()
-    if (values == 0).all():
+    return cell_text(*interval(values.dropna()), digits)
+
+
+def cell_text(mean: float, width: float, digits: int = 2) -> str:
+    """A mean, and half its interval where there is one."""
+    if mean == 0 and not width > 0:
         return "0"
-    mean, width = interval(values)
-    text = f"{mean:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-    return text if width != width else f"{text} ± {width:.{digits}f}"
+    rounded = round(mean, digits) + 0.0  # no minus before a zero
+    text = f"{rounded:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{text} ± {width:.{digits}f}" if width > 0 else text
 
 
 def _by_row(cells: dict[str, dict[str, object]]) -> pd.DataFrame:

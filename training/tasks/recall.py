@@ -63,19 +63,25 @@ def recall_of(
     score: Callable[[Codes], Scores], truth: sp.csr_matrix, seen: sp.csr_matrix, k: int = 50
 ) -> float:
     """`recall` for any scores: `score(users)` has shape `(len(users), items)`."""
+    _, shares = recall_shares(score, truth, seen, k)
+    return float(np.mean(shares)) if len(shares) else float("nan")
+
+
+def recall_shares(
+    score: Callable[[Codes], Scores], truth: sp.csr_matrix, seen: sp.csr_matrix, k: int = 50
+) -> tuple[Codes, npt.NDArray[np.float64]]:
+    """The users who have any ground truth, and the Recall@K of each, both of shape `(n,)`."""
     users = np.flatnonzero(truth.getnnz(axis=1))
-    if len(users) == 0:
-        return float("nan")
     k = min(k, truth.shape[1])
-    shares = []
-    for some in np.array_split(users, len(users) // _BATCH + 1):
+    shares = [np.empty(0)]
+    for some in np.array_split(users, len(users) // _BATCH + 1) if len(users) else []:
         scores = score(some)
         scores[seen[some].nonzero()] = -np.inf
         top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
         wanted = truth[some].toarray()
         hits = np.take_along_axis(wanted, top, axis=1).sum(axis=1)
         shares.append(hits / wanted.sum(axis=1))
-    return float(np.mean(np.concatenate(shares)))
+    return users, np.concatenate(shares)
 
 
 def item_knn(seen: sp.csr_matrix, truth: sp.csr_matrix, k: int = 50) -> float:

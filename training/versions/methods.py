@@ -15,7 +15,8 @@ class Method:
         name: as in the paper where it has one.
         encoder: how M_k comes about. "fresh": trained from new tables. "frozen": it is M_0.
             "continued": M_{k-1}, trained for half the epochs more. "grown": begins as M_{k-1}
-            with new dimensions, and is trained in full.
+            with new dimensions, and is trained in full. "twin": one model of version 0's data,
+            trained from another seed; it tells what the data of version 0 alone are worth.
         backward: the form of B_k. "truncation": keeps the first D_{k-1} coordinates, so it is the
             identity where the dimensions are equal. "linear": W x. "affine": W x + b.
         start: where W begins. "random": as a fresh `torch.nn.Linear` (the paper's).
@@ -26,43 +27,52 @@ class Method:
         weight: lambda, where it is not the schedule's.
         joint: the loss trains M_k and B_k together; else B_k alone, for a finished M_k.
         refit: in the end B_k is set to the least-squares solution for the final vectors.
+        long: M_k is trained for k + 1 times the epochs: as many as a grown model has had in all.
     """
 
     name: str
-    encoder: Literal["fresh", "frozen", "continued", "grown"] = "fresh"
+    encoder: Literal["fresh", "frozen", "continued", "grown", "twin"] = "fresh"
     backward: Literal["truncation", "linear", "affine"] = "truncation"
     start: Literal["random", "truncation"] = "random"
     loss: Literal["single", "multi"] | None = None
     weight: float | None = None
     joint: bool = False
     refit: bool = False
+    long: bool = False
 
     def encoder_of(self, version: int) -> str:
         """The name of M_k: methods with the same name have the same model."""
         if version == 0 or self.encoder == "frozen":
             return "M0"
-        if self.encoder == "fresh" and not self.joint:
+        if self.encoder == "twin":
+            return "Twin-M0"
+        if self.encoder == "fresh" and not self.joint and not self.long:
             return f"NoBC-M{version}"
         return f"{self.name}-M{version}"
 
 
 NO_BC = Method("NoBC")
 FIX_M0 = Method("Fix-M0", encoder="frozen")
+TWIN = Method("Twin", "twin", "affine", refit=True)
+POST_LONG = Method("Post-Least-Squares-Long", "fresh", "affine", refit=True, long=True)
 BC_ALIGNER_REFIT = Method(
     "BC-Aligner-Refit", "fresh", "affine", loss="multi", joint=True, refit=True
 )
+BC_GROW = Method("BC-Grow", "grown", "affine", refit=True)
 _ALL = (
     FIX_M0,
+    TWIN,
     Method("Finetune-M0", encoder="continued"),
     NO_BC,
     Method("Post-Lin-SLoss", "fresh", "linear", loss="single"),
     Method("Post-Lin-MLoss", "fresh", "linear", loss="multi"),
     Method("Post-Least-Squares", "fresh", "affine", refit=True),
+    POST_LONG,
     Method("Joint-NoTrans", "fresh", "truncation", loss="single", joint=True),
     Method("Joint-Lin-SLoss", "fresh", "linear", loss="single", joint=True),
     Method("BC-Aligner", "fresh", "linear", loss="multi", joint=True),
     BC_ALIGNER_REFIT,
-    Method("BC-Grow", "grown", "affine", refit=True),
+    BC_GROW,
 )
 METHODS: Mapping[str, Method] = {method.name: method for method in _ALL}
 # Not a method to train: NoBC's models, each kept alive for its own consumers.

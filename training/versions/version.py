@@ -23,6 +23,7 @@ from training.versions.methods import BC_ALIGNER_REFIT, Method
 from training.versions.trainer import Target, fit, fit_backward
 
 _MAP_SEED = 500  # a map and the encoder beside it share no draws
+_TWIN_SEED = 700
 
 
 @dataclass(frozen=True)
@@ -127,21 +128,27 @@ def train_version(
         encoder = versions[0].encoder
     if encoder is not None and method.joint and versions:
         raise ValueError(f"{method.name} trains B_{number} together with its encoder.")
-    epochs = schedule.epochs
-    fresh = encoder is None
+    epochs = schedule.epochs * (number + 1 if method.long else 1)
+    fresh, past_of_training = encoder is None, past
+    if method.encoder == "twin" and number > 1:  # the model of version 1: nothing to map
+        method = replace(method, backward="truncation", refit=False)
     if encoder is None and method.encoder in ("continued", "grown") and versions:
         previous = versions[-1].encoder
         if method.encoder == "continued":
             dim = previous.dim
             epochs = -(-epochs // 2)  # the paper's: 250 of 500
         encoder = previous.grown(past, dim, seed=schedule.seed)
+    elif encoder is None and method.encoder == "twin" and versions:
+        past_of_training, dim = versions[0].past, versions[0].encoder.dim
+        schedule = replace(schedule, seed=schedule.seed + _TWIN_SEED)
+        encoder = recipe.fresh(past_of_training, 0, dim, schedule.seed)
     elif encoder is None:
         encoder = recipe.fresh(past, number, dim, schedule.seed)
     targets = _targets(method, versions, past, encoder.dim, holdout, schedule.seed)
     if fresh:
         weight = schedule.alignment if method.weight is None else method.weight
         own = replace(schedule, epochs=epochs, alignment=weight)
-        fit(encoder, past, own, targets=targets if method.joint else None)
+        fit(encoder, past_of_training, own, targets=targets if method.joint else None)
     encoder.eval()
     return Version(number, past, encoder, _backward(method, number, encoder, past, targets))
 

@@ -12,7 +12,7 @@ import torch
 
 from feast_bc.transforms.holdout import Holdout
 from training.comparison.experiment import Experiment
-from training.comparison.measurement import AUROC, HELD_OUT, RECALL, RELATIVE, Row
+from training.comparison.row import AUROC, CENTRED, CENTRED_HELD_OUT, RECALL, Row
 from training.comparison.run import Run
 from training.encoders.encoder import ITEMS, USERS, Encoder
 from training.encoders.recipe import Recipe
@@ -156,7 +156,7 @@ def _mean(rows: list[Row], measure: str) -> float:
 
 def test_the_alignment_shrinks_the_error(rows: Rows) -> None:
     aligned, raw = rows[0, "BC-Aligner"], rows[0, "NoBC"]
-    for measure in (RELATIVE, HELD_OUT):
+    for measure in (CENTRED, CENTRED_HELD_OUT):
         assert _mean(aligned, measure) < _mean(raw, measure)
     assert _mean(aligned, AUROC) > _mean(raw, AUROC)
 
@@ -174,8 +174,8 @@ def test_a_stopped_run_goes_on_to_the_same_results(
     (folder / "seed0" / "BC-Aligner" / "v2.safetensors").unlink()
     (folder / "seed0" / "BC-Aligner" / "v2.json").unlink()
     again = Run(experiment, shop, folder, lambda _: None)(["BC-Aligner"], 1)[0, "BC-Aligner"]
-    fixed = [row for row in again if row.measure in (RECALL, RELATIVE, AUROC)]
-    before = [row for row in rows[0, "BC-Aligner"] if row.measure in (RECALL, RELATIVE, AUROC)]
+    fixed = [row for row in again if row.measure in (RECALL, CENTRED, AUROC)]
+    before = [row for row in rows[0, "BC-Aligner"] if row.measure in (RECALL, CENTRED, AUROC)]
     assert fixed == before
 
 

@@ -7,19 +7,21 @@ from pathlib import Path
 import pytest
 
 from training.comparison.experiment import Experiment
-from training.comparison.measurement import (
+from training.comparison.results import write_results
+from training.comparison.row import (
     AUROC,
-    HELD_OUT,
+    BACKFILL,
+    CENTRED_HELD_OUT,
     LARGEST,
     MAP_PARAMETERS,
     PEAK_RSS,
     RECALL,
     SECONDS,
     SMALLEST,
+    TEST_USERS,
     VECTOR_BYTES,
     Row,
 )
-from training.comparison.results import write_results
 from training.comparison.run import SETTINGS
 from training.encoders.encoder import ITEMS, USERS
 
@@ -40,15 +42,23 @@ def _rows(method: str, seed: int) -> list[Row]:
         if k == 0:
             continue
         rows.append(Row(k, MAP_PARAMETERS, 2**17))
-        rows.append(Row(k, HELD_OUT, loss * k, 0))
+        rows.append(Row(k, CENTRED_HELD_OUT, loss * k, 0))
         for j in range(k):
             for family in (USERS, ITEMS):
                 rows.append(Row(k, LARGEST, 2.0, j, family=family))
                 rows.append(Row(k, SMALLEST, 0.5, j, family=family))
+        rows.append(Row(k, TEST_USERS, 400))
         for task, (native, deviation) in TASKS.items():
             for kind in ("logistic", "mlp"):
                 served = native * (1 - loss - 0.001 * seed * (loss > 0))
-                rows.append(Row(k, AUROC, served, 0, task, native, deviation, kind))
+                row = Row(k, AUROC, served, 0, task, native, deviation, kind, difference=0.001)
+                rows.append(row)
+                if k == 2:
+                    curve = [(0.0, native), (1.0, served)]
+                    rows += [
+                        Row(k, BACKFILL, value, 0, task, consumer=kind, share=share)
+                        for share, value in curve
+                    ]
     return rows
 
 
@@ -57,7 +67,10 @@ def finished(folder: Path, name: str, *, seeds: int = 3, popular: float = 0.1) -
     folder = folder / name
     folder.mkdir(parents=True)
     rows = {(s, m): _rows(m, s) for s in range(seeds) for m in METHODS}
-    plain = {"most popular": [Row(k, RECALL, popular) for k in range(3)]}
+    plain = {
+        name: [Row(k, RECALL, value) for k in range(3)]
+        for name, value in (("most popular", popular), ("recently popular", 0.1))
+    }
     write_results(folder, rows, plain)
     said = Experiment(name, METHODS, tuple(TASKS), quantiles=(0.5, 0.6, 0.7, 1.0), dims=(4, 5, 6))
     (folder / SETTINGS).write_text(json.dumps(asdict(said)))

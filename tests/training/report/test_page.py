@@ -26,7 +26,7 @@ def test_it_needs_no_other_file(page: Path) -> None:
 
 def test_the_pictures_lie_beside_it(page: Path) -> None:
     names = {path.name for path in page.parent.glob("*.png")}
-    kinds = ("degradation", "trade-off", "tasks")
+    kinds = ("degradation", "trade-off", "tasks", "backfill")
     both = {f"sound-{kind}-{c}.png" for kind in kinds for c in ("logistic", "mlp")}
     assert {*both, "sound-alignment.png", "sound-singular-values.png"} <= names
     assert page.read_text().count("data:image/png;base64,") == len(names)
@@ -34,12 +34,16 @@ def test_the_pictures_lie_beside_it(page: Path) -> None:
 
 def test_it_says_what_the_numbers_say(page: Path) -> None:
     sound, weak = page.read_text().split('<h2 id="weak">')
-    assert "The encoder beats most-popular in every window." in sound
+    assert "The encoder beats most-popular and recently-popular in every window" in sound
+    assert "WARNING: fewer than 500" in sound
+    assert '<th class="grey">luck</th>' in sound
+    assert "native v0, run today" in sound
+    assert "Drift by age" in sound
+    assert "0.783 (0.800)" in sound  # BC-Aligner at v1, mean over seeds: 2.1 % lost
     assert "the interval does not hold 0" in sound
     assert "1 of 2 tasks do not pass the gate" in sound
-    assert "listed apart" in sound
     assert "3 seeds" in sound
-    assert "WARNING: the encoder does not beat most-popular" in weak
+    assert "WARNING: the encoder does not beat most popular in v0, v1, v2" in weak
     assert "Nothing that may be quoted." in weak
     assert "One seed" in weak
 

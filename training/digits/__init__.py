@@ -1,0 +1,1 @@
+"""`python -m training digits`: the second domain, images, with a model that is none of ours."""
