@@ -27,7 +27,7 @@ from feast_bc.errors import NameCollisionError
 from feast_bc.materialization.compute_engine import BackwardCompatibleComputeEngine
 from feast_bc.native.batch_source import check_format
 from feast_bc.offline.store import backward_compatible
-from feast_bc.online.push import push_vectors
+from feast_bc.online.push import check_zones, push_vectors
 from feast_bc.online.store import knows_version_views, on_read_capable
 from feast_bc.views.lineage import check_lineage
 from feast_bc.views.repo_store import repo_store
@@ -76,6 +76,8 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             push_vectors(store, self.repo_config, feature_view, df, self._applied_view)
         else:
             # A client of a feature server hands the rows on: the server's provider does the rest.
+            # On the way Feast takes the zone from the timestamps.
+            check_zones(feature_view, df)
             super().ingest_df(_handed_on(feature_view), df, field_mapping)
 
     async def ingest_df_async(
@@ -90,6 +92,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         if version_source(feature_view) is None:
             super().ingest_df_to_offline_store(feature_view, table)
         else:
+            check_zones(feature_view, table)
             self.offline_write_batch(self.repo_config, feature_view, table, None)
 
     def offline_write_batch(

@@ -127,6 +127,17 @@ def _serialized(column: pa.ChunkedArray, type_: ValueType) -> list[bytes] | None
     return None
 
 
+def key_kind(type_: pa.DataType) -> str:
+    """What a key of an Arrow type is: "integers", "text", or the type's own name."""
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    if pa.types.is_integer(type_):
+        return "integers"
+    if pa.types.is_string(type_) or pa.types.is_large_string(type_):
+        return "text"
+    return str(type_)
+
+
 def check_present(keys: pa.Table) -> None:
     """Raise InvalidVectorsError if a key is null."""
     for name in keys.column_names:

@@ -14,6 +14,7 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.columns.align import newest_rows
 from feast_bc.columns.arrays import Instants, Matrix
+from feast_bc.columns.entity_keys import key_kind
 from feast_bc.columns.timestamps import to_instants
 from feast_bc.columns.vectors import as_lists, to_matrix
 from feast_bc.errors import DimensionError, InvalidVectorsError
@@ -38,17 +39,22 @@ class NativeVectors:
         keys: names of the join keys, which are text columns of `latest`.
         latest: one row per entity: its join keys as text, and in column `__row` (int64) the
             position of its newest row in the source.
+        key_kinds: per join key what `key_kind` says of its column.
+        first: the oldest event timestamp, in microseconds.
+        instants: shape `(entities,)`, the event timestamps of the rows in `latest`.
     """
 
     dim: int
     rows: int
     keys: tuple[str, ...]
     latest: pa.Table
+    key_kinds: tuple[str, ...]
+    first: int
+    instants: Instants
     _batches: SourceBatches
     _feature: str
     _of: str
     _timestamp: str
-    _instants: Instants
 
     @property
     def entities(self) -> int:
@@ -89,7 +95,7 @@ class NativeVectors:
             for key, column in columns.items()
         )
         instants = to_instants(pa.chunked_array([taken.columns[-1]]))
-        if not same or not np.array_equal(instants, self._instants[at]):
+        if not same or not np.array_equal(instants, self.instants[at]):
             raise rewritten(self._of)
 
 
@@ -136,6 +142,7 @@ def read_native_vectors(
     columns = [feature, *join_keys, *stamps.values()]
     _check_columns(batches, columns, of)
     held, rows, total = [], 0, batches.count()
+    kinds: tuple[str, ...] = ()
     for batch in batches.read(columns):
         if not batch.num_rows:
             continue
@@ -146,6 +153,7 @@ def read_native_vectors(
         span = f"rows {rows}-{rows + batch.num_rows - 1}"
         to_matrix(named[feature], dim, of=f"{of}, column {feature!r}, {span}")
         held.append(_keys_and_stamps(named, join_keys, stamps, rows, of))
+        kinds = tuple(key_kind(named[key].type) for key in join_keys)
         rows += batch.num_rows
         if progress:
             progress(batch.num_rows, total)
@@ -164,11 +172,13 @@ def read_native_vectors(
         rows,
         tuple(join_keys),
         latest,
+        kinds,
+        int(instants[0].min()),
+        instants[0][rows_of],
         batches,
         feature,
         of,
         source.timestamp_field,
-        instants[0][rows_of],
     )
 
 
@@ -226,6 +236,12 @@ def _keys_and_stamps(
 
 
 def _as_text(column: pa.Array, key: str, of: str) -> pa.Array:
+    if pa.types.is_floating(column.type):
+        raise InvalidVectorsError(
+            f"{of}: join key {key!r} has Arrow type {column.type}; expected integers or text. "
+            f"In pandas a missing id turns integers into floats: drop such rows, then "
+            f"df[{key!r}] = df[{key!r}].astype('int64')."
+        )
     try:
         return column.cast(pa.string())
     except pa.ArrowException as error:

@@ -29,6 +29,7 @@ from feast_bc.feast_internals import DASK, DUCKDB, RAY, REMOTE_OFFLINE, SPARK, i
 from feast_bc.native.batch_source import column_in, parquet_files
 from feast_bc.native.latest_rows import TIMESTAMP, VECTOR, as_table, streamed_rows
 from feast_bc.native.sql.jobs import job_table
+from feast_bc.offline.entity_df import check_entity_df
 from feast_bc.offline.retrieval import EVENT_TIMESTAMP, HistoricalRetrieval, common_join_keys
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
 from feast_bc.views.changes import changed_values
@@ -194,6 +195,10 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
                 on_demand_feature_views=on_demand,
                 filter_by_created_timestamp=kwargs.get("filter_by_created_timestamp", False),
             ).job(entity_df)
+
+        check_entity_df(self, entity_df)
+        if isinstance(entity_df, pd.DataFrame):
+            retrieval.check(entity_df.columns)
 
         def evaluate() -> pa.Table:
             if isinstance(entity_df, str):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from feast_bc.columns.arrays import Mask, Matrix
+from feast_bc.columns.instants import to_datetime
 from feast_bc.errors import FeastBCError
 from feast_bc.native.native_vectors import ROW, NativeVectors, Progress
 from feast_bc.publishing.alignment import (
@@ -75,7 +76,7 @@ def alignment_report(
         target = _take_unordered(native, _column(pair.sample, _OLDER_ROW), progress)
         unseen = None if holdout is None else holdout.contains(_keys(pair.sample, newest.keys))
         entries.append(_compare(chain.to_version, pair.common, mapped, target, unseen))
-    return AlignmentReport(version, newest.entities, tuple(entries))
+    return AlignmentReport(version, newest.entities, tuple(entries), to_datetime(newest.first))
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,12 @@ def _align(mapped: Matrix, target: Matrix) -> Alignment:
     lengths = np.sqrt(_dots(mapped, mapped) * _dots(target, target))
     dots = _dots(mapped, target)
     cosines = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+    directed = _dots(target, target) > 0
     return Alignment(
         len(target),
         centred_error(mapped, target),
         error_of_mean(target),
-        float(cosines.mean()),
+        float(cosines[directed].mean()) if directed.any() else None,
     )
 
 
