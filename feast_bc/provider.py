@@ -25,6 +25,7 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.errors import NameCollisionError
 from feast_bc.materialization.compute_engine import BackwardCompatibleComputeEngine
+from feast_bc.materialization.switch_serving import check_prepared
 from feast_bc.native.batch_source import check_format
 from feast_bc.offline.store import backward_compatible
 from feast_bc.online.push import check_zones, push_vectors
@@ -106,6 +107,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         Raises:
             NameCollisionError: see `check_names`.
             LineageError: see `check_lineage`.
+            ProviderError: see `check_prepared`.
             FeastBCError: as `BackwardCompatibleSource.validate`.
         """
         if isinstance(data_source, BackwardCompatibleSource):
@@ -113,6 +115,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             if _versions_views(config):
                 check_names([data_source.name], [view.name for view in registered])
             check_lineage(data_source, _version_sources(registered))
+            check_prepared(self.online_store, config, data_source, registered)
         super().validate_data_source(config, data_source)
 
     def plan_infra(self, config: RepoConfig, desired_registry_proto: RegistryProto) -> Infra:
@@ -137,6 +140,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             # `store.apply` in Python validates no source.
             for member in source.members:
                 check_format(member.source, self.repo_config)
+            check_prepared(self.online_store, self.repo_config, source, registered)
         self._feature_store = None  # the registry changes
         super().update_infra(
             project,

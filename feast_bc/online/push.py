@@ -230,7 +230,8 @@ def check_zones(view: FeatureView, rows: pd.DataFrame | pa.Table) -> None:
 def _zoned(stamps: pd.Series[Any], of: str) -> pd.Series[Any]:
     """Timestamps in UTC. Text without a zone is UTC: Feast's own clients send it so."""
     if isinstance(stamps.dtype, pd.DatetimeTZDtype):
-        return stamps.dt.tz_convert("UTC")
+        zoned: pd.Series[Any] = stamps.dt.tz_convert("UTC")
+        return zoned
     known = stamps.dropna()
     text = all(isinstance(stamp, str) for stamp in known)
     if not text and not all(getattr(stamp, "tzinfo", None) for stamp in known):

@@ -203,7 +203,8 @@ def test_stock_provider(family: Family, tmp_path: Path) -> None:
 def test_no_ids_of_a_type_that_says_nothing(tmp_path: Path) -> None:
     """numpy has floats where nothing says what the ids would be."""
     store = served(tmp_path, EXAMPLE, None)
-    for none in (np.array([]), pd.Series([], dtype=float), {"user_id": []}):
+    nothing: list[object] = [np.array([]), pd.Series([], dtype=float), {"user_id": []}]
+    for none in nothing:
         vectors, present = online_vectors(store, "user_embedding_v0", none)
         assert (vectors.shape, present.shape) == ((0, 2), (0,))
 
@@ -217,4 +218,4 @@ def test_rows_of_different_kinds(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_path_is_no_store(kind: type[str] | type[Path], tmp_path: Path) -> None:
     with pytest.raises(ProviderError, match=r"expected a feast\.FeatureStore, found .*repo_path"):
-        online_vectors(kind(tmp_path), "user_embedding_v0", [1])  # type: ignore[arg-type]
+        online_vectors(kind(tmp_path), "user_embedding_v0", [1])

@@ -321,7 +321,7 @@ ZONE = "expected timestamps with a time zone"
     ],
 )
 def test_timestamps_without_a_time_zone_are_refused(
-    to: PushMode, stamps: list[object], message: str, tmp_path: Path
+    to: PushMode, stamps: list[Any], message: str, tmp_path: Path
 ) -> None:
     store = filled(tmp_path, FAMILY, None)
     before = (tmp_path / "v2.parquet").read_bytes()
