@@ -8,7 +8,8 @@ and 1 of either over HTTP. Meanwhile a change every few seconds, in turns, each 
 activate it again.
 
 - wrong: vectors that no version gives: of a mixed or foreign space, or torn.
-- out of date: answers with a vector of a version that did not serve at that time.
+- late: answers with a vector of a version that had ceased to serve so many seconds before: a server
+  sees a new registry only after a while, of which `--lag` are allowed.
 - refused: requests without an answer, and answers with a null.
 - lost pushes: pushed rows that the server did not answer a lag later.
 """
@@ -38,7 +39,7 @@ from feast import FeatureStore, FileSource
 
 from benchmarks.harness import Latency, Report, parser
 from benchmarks.http_load import serve
-from benchmarks.load_world import SERVINGS, Clients, Period, World, name_of, out_of_date
+from benchmarks.load_world import SERVINGS, Clients, Period, World, lateness, name_of
 from benchmarks.redis_server import RedisServer
 from benchmarks.workload import EPOCH, PROVIDER, USER
 from feast_bc import EmbeddingCatalog, VersionedEmbedding
@@ -48,7 +49,8 @@ CHANGES = ("publish", "activate", "push", "roll back", "activate again")
 REGISTRY_TTL = 1
 """Seconds after which a server looks at the registry."""
 
-HEADER = ("requests", "wrong", "out of date", "refused", "lost pushes", "p50 ms", "p99 ms")
+HEADER = ("requests", "vectors", "wrong", "late", "refused", "lost pushes", "p50 ms", "p99 ms")
+LATE = ("serving", "answers", "of an older state", "worst, s", "99 in 100 within, s")
 MEMORY = ("third", "MiB of all processes")
 
 
@@ -227,15 +229,34 @@ def main(arguments: argparse.Namespace) -> None:
             periods, changes, lost = run_changes(release, arguments.every, until)
             answers, sizes = asked.result(), measured.result()
     refused = [answer for answer in answers if answer.refused]
-    late = out_of_date(answers, periods, arguments.lag)
+    waited = {
+        serving: [lateness(a, periods) for a in answers if a.serving == serving and not a.refused]
+        for serving in SERVINGS
+    }
+    late = sum(each > arguments.lag for found in waited.values() for each in found)
     latency = Latency.of([a.ended - a.began for a in answers if not a.refused])
     wrong = sum(answer.wrong for answer in answers)
-    row = [len(answers), wrong, late, len(refused), lost, latency.p50, latency.p99]
+    vectors = 2 * arguments.batch * (len(answers) - len(refused))
+    row = [len(answers), vectors, wrong, late, len(refused), lost, latency.p50, latency.p99]
     report.table(
         f"{arguments.clients} clients, {arguments.workers} workers, {changes} changes, "
         f"{len(periods)} states, {arguments.minutes:g} minutes",
         HEADER,
         [row],
+    )
+    report.table(
+        "how long servers answer from an older state",
+        LATE,
+        [
+            [
+                serving,
+                len(found),
+                sum(map(bool, found)),
+                max(found),
+                float(np.percentile(found, 99)),
+            ]
+            for serving, found in waited.items()
+        ],
     )
     thirds = [float(np.median(part)) for part in np.array_split(sizes, 3) if len(part)]
     report.table(

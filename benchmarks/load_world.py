@@ -180,21 +180,18 @@ class Period:
     ended: float = float("inf")
 
 
-def out_of_date(answers: Sequence[Answer], periods: Sequence[Period], lag: float) -> int:
-    """How many answers have a vector of a version that did not serve at that time.
+def lateness(answer: Answer, periods: Sequence[Period]) -> float:
+    """Seconds by which an answer has a vector of a version that served before and no longer.
 
-    Args:
-        answers: of the clients.
-        periods: which version served when.
-        lag: seconds that a server may take to see a new registry.
+    Returns:
+        0 where all of them served during the request; infinity where one had never served yet.
     """
-    late = 0
-    for answer in answers:
-        valid = {
-            (j, max(j, period.version))
+    worst = 0.0
+    for view, version in answer.sources:
+        waited = [
+            max(0.0, answer.began - period.ended)
             for period in periods
-            if period.began <= answer.ended and answer.began <= period.ended + lag
-            for j in (0, 1)
-        }
-        late += bool(answer.sources - valid)
-    return late
+            if max(view, period.version) == version and period.began <= answer.ended
+        ]
+        worst = max(worst, min(waited, default=float("inf")))
+    return worst

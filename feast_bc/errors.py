@@ -26,6 +26,10 @@ class InvalidVectorsError(FeastBCError, ValueError):
     """Native vectors break a promise: type, shape, finiteness, keys or timestamps."""
 
 
+class SourceChangedError(InvalidVectorsError):
+    """A version's batch source no longer holds what it held when the version was published."""
+
+
 class ArtifactError(FeastBCError):
     """Something stored is missing, truncated, tampered with or too new: a transformation, manifest,
     event, or the plan in the Feast registry."""

@@ -30,7 +30,7 @@ from feast_bc.native.batch_source import check_format
 from feast_bc.offline.store import backward_compatible
 from feast_bc.online.push import check_zones, push_vectors
 from feast_bc.online.store import knows_version_views, on_read_capable
-from feast_bc.views.lineage import check_lineage
+from feast_bc.views.lineage import check_lineage, check_none_vanishes
 from feast_bc.views.repo_store import repo_store
 from feast_bc.views.source import BackwardCompatibleSource
 from feast_bc.views.stored_views import stored_views, version_source
@@ -120,8 +120,9 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
 
     def plan_infra(self, config: RepoConfig, desired_registry_proto: RegistryProto) -> Infra:
         views = [FeatureView.from_proto(v) for v in desired_registry_proto.feature_views]
+        registered = self._registered_views()
         self._check_names(views)
-        self._check_lineage(views, self._registered_views())
+        self._check_lineage(views, registered)
         return super().plan_infra(config, desired_registry_proto)
 
     def update_infra(
@@ -136,6 +137,12 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         registered = self._registered_views()
         self._check_names([*registered, *tables_to_keep])
         self._check_lineage(tables_to_keep, registered)
+        if not partial:
+            gone = {view.name for view in tables_to_delete}
+            staying = [view for view in registered if view.name not in gone]
+            check_none_vanishes(
+                _version_sources(tables_to_delete), _version_sources([*tables_to_keep, *staying])
+            )
         for source in filter(None, map(version_source, tables_to_keep)):
             # `store.apply` in Python validates no source.
             for member in source.members:

@@ -12,6 +12,7 @@ ROOT = Path(feast_bc.__file__).parent
 ORDER = [
     "errors",
     "feast_internals",
+    "accepted",
     "stored_format",
     "columns",
     "clock",
@@ -29,7 +30,7 @@ ORDER = [
 ]
 """Whatever stands here imports only what stands before it."""
 
-ABOVE = {"cli": "views", "alignment": "transforms", "posthoc": "publishing"}
+ABOVE = {"cli": "online", "alignment": "transforms", "posthoc": "publishing"}
 """These import no later one than the room named; nothing imports them but posthoc `alignment`."""
 
 

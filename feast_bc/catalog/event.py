@@ -10,10 +10,13 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from feast_bc.catalog.manifest import StoredTransform
+from feast_bc.native.contents import Contents
 from feast_bc.rule import check_aware
 from feast_bc.stored_format import Instant, JsonObject, StoredFormat, json_values
 
-Kind = Literal["activate", "rollback", "retire", "publish", "unretire", "relink", "withdraw"]
+Kind = Literal[
+    "activate", "rollback", "retire", "publish", "unretire", "relink", "withdraw", "recount"
+]
 
 ACTIVATE: Kind = "activate"
 ROLLBACK: Kind = "rollback"
@@ -22,6 +25,7 @@ PUBLISH: Kind = "publish"
 UNRETIRE: Kind = "unretire"
 RELINK: Kind = "relink"
 WITHDRAW: Kind = "withdraw"
+RECOUNT: Kind = "recount"
 
 
 class Event(StoredFormat):
@@ -40,11 +44,18 @@ class Event(StoredFormat):
         transform: the transformation k -> k-1 that counts from a relink on.
         alignments: what a relink makes of the alignment of its version and of each newer one:
             reports of `feast_bc.publishing.alignment`, as JSON.
+        contents: what the version's source held when it was published or recounted.
     """
 
     NOUN = "an event"
-    SCHEMA = 2
-    SINCE: ClassVar = {"parent": 2, "manifest": 2, "transform": 2, "alignments": 2}
+    SCHEMA = 3
+    SINCE: ClassVar = {
+        "parent": 2,
+        "manifest": 2,
+        "transform": 2,
+        "alignments": 2,
+        "contents": 3,
+    }
 
     id: str
     event: Kind
@@ -57,6 +68,7 @@ class Event(StoredFormat):
     manifest: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     transform: StoredTransform | None = None
     alignments: tuple[JsonObject, ...] | None = None
+    contents: Contents | None = None
 
     @classmethod
     def new(
@@ -70,6 +82,7 @@ class Event(StoredFormat):
         manifest: str | None = None,
         transform: StoredTransform | None = None,
         alignments: Sequence[Mapping[str, Any]] | None = None,
+        contents: Contents | None = None,
     ) -> Event:
         """An event that is recorded now; the log adds its parent.
 
@@ -94,4 +107,5 @@ class Event(StoredFormat):
             alignments=None
             if alignments is None
             else tuple(json_values(each, of=of) for each in alignments),
+            contents=contents,
         )

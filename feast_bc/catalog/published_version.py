@@ -11,6 +11,7 @@ from feast_bc.catalog.manifest import Manifest
 from feast_bc.catalog.state import State
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.errors import UnknownVersionError
+from feast_bc.native.contents import Contents
 from feast_bc.rule import Activation
 from feast_bc.transforms.artifact import TransformRef
 
@@ -30,6 +31,7 @@ class PublishedVersion:
             relink since; None where there is none.
         activations: when it serves older views.
         retired: whether its own view is no longer offered.
+        contents: what its source held, as it was noted last; None where it never was.
         events: its history, oldest first.
     """
 
@@ -40,6 +42,7 @@ class PublishedVersion:
     alignment: object = None
     activations: tuple[Activation, ...] = ()
     retired: bool = False
+    contents: Contents | None = None
     events: tuple[Event, ...] = ()
 
     @property
@@ -59,6 +62,7 @@ class PublishedVersion:
             activations=self.activations,
             retired=self.retired,
             manifest_sha256=self.sha256,
+            contents="" if self.contents is None else self.contents.dumps(),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -114,6 +118,7 @@ def with_history(
                 published,
                 activations=state.activations.get(published.version, ()),
                 retired=published.version in state.retired,
+                contents=state.contents.get(published.version),
                 events=tuple(e for e in since if e.version == published.version),
                 alignment=_alignment(published, since),
             )

@@ -8,7 +8,7 @@ from typing import Any
 from feast.data_source import DataSource
 
 from feast_bc.catalog.change import CatalogChange
-from feast_bc.catalog.event import PUBLISH, RELINK, WITHDRAW, Event
+from feast_bc.catalog.event import PUBLISH, RECOUNT, RELINK, WITHDRAW, Event
 from feast_bc.catalog.event_log import EventLog, History
 from feast_bc.catalog.files import CatalogFiles
 from feast_bc.catalog.link import check_link
@@ -17,6 +17,7 @@ from feast_bc.catalog.published_version import PublishedVersion, pick
 from feast_bc.catalog.shelf import Shelf, as_shelf
 from feast_bc.catalog.state import State
 from feast_bc.errors import DirectionError, VersionConflictError
+from feast_bc.native.contents import Contents
 from feast_bc.transforms import BackwardTransform
 from feast_bc.transforms.artifact import digest, dumps
 from feast_bc.transforms.holdout import Holdout
@@ -48,6 +49,7 @@ class ShelfWriter:
         metrics: Mapping[str, Any],
         forced: bool,
         gate: Mapping[str, Any] | None,
+        contents: Contents | None,
     ) -> CatalogChange:
         """As `EmbeddingCatalog.publish`."""
         known, embedding = self._known, self._known.embedding
@@ -79,7 +81,9 @@ class ShelfWriter:
             if len(state.manifests) > version:
                 return None
             _check_unchanged(known, state)
-            return Event.new(PUBLISH, version, forced=forced, gate=gate, manifest=sha256)
+            return Event.new(
+                PUBLISH, version, forced=forced, gate=gate, manifest=sha256, contents=contents
+            )
 
         mine = Manifest.loads(content, of=self._files.uri(path))
         shelf, changed = self._append(take_place, {sha256: mine})
@@ -115,6 +119,22 @@ class ShelfWriter:
             )
 
         return self.record(version, exchange)
+
+    def recount(self, version: int, contents: Contents) -> CatalogChange:
+        """Note anew what a version's source holds; noting the same again changes nothing.
+
+        It counts from the next `feast apply` on.
+
+        Raises:
+            As `record`.
+        """
+
+        def note(state: State) -> Event | None:
+            if state.contents.get(version) == contents:
+                return None
+            return Event.new(RECOUNT, version, contents=contents)
+
+        return self.record(version, note)
 
     def withdraw(self, version: int) -> CatalogChange:
         """As `EmbeddingCatalog.withdraw`."""

@@ -3,8 +3,9 @@
 Digests tell that a file is the one that was published, not who published it. A detached Ed25519
 signature (RFC 8032) beside the files that count says that: 64 bytes over the file's bytes, which
 `openssl pkeyutl -verify -rawin` checks as well. Of a version count the event of its publication,
-which names the digest of its manifest and through it that of its transformation, and the event of
-its last relink. Each event names the digest of the one before it, so it stands for those too.
+which names the digest of its manifest and through it that of its transformation, and the events
+of its last relink and recount. Each event names the digest of the one before it, so it stands for
+those too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feast_bc.catalog.event import PUBLISH, RELINK
+from feast_bc.catalog.event import PUBLISH, RECOUNT, RELINK
 from feast_bc.catalog.event_log import event_path
 from feast_bc.catalog.files import CatalogFiles
 from feast_bc.catalog.manifest import version_path
@@ -150,9 +151,10 @@ def _counting(shelf: Shelf, files: CatalogFiles, version: int) -> Iterator[tuple
     else:  # of a release before the log of publications
         path = version_path(shelf.embedding, version, MANIFEST_FILE)
         yield path, _same(files, path, shelf.versions[version].sha256)
-    relinked = [n for n in mine if events[n].event == RELINK and n > max(published, default=-1)]
-    if relinked:
-        yield _event(shelf, files, relinked[-1])
+    for kind in (RELINK, RECOUNT):
+        since = [n for n in mine if events[n].event == kind and n > max(published, default=-1)]
+        if since:
+            yield _event(shelf, files, since[-1])
 
 
 def _event(shelf: Shelf, files: CatalogFiles, index: int) -> tuple[str, bytes]:

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from feast_bc.catalog.event import (
     ACTIVATE,
     PUBLISH,
+    RECOUNT,
     RELINK,
     RETIRE,
     UNRETIRE,
@@ -17,6 +18,7 @@ from feast_bc.catalog.event import (
 )
 from feast_bc.catalog.manifest import StoredTransform
 from feast_bc.errors import CatalogError
+from feast_bc.native.contents import Contents
 from feast_bc.rule import Activation
 
 
@@ -27,6 +29,7 @@ class State:
     Attributes:
         manifests: hex sha256 of the manifest of each version 0, 1, ..., K.
         links: per relinked version the transformation that counts now.
+        contents: per version what its source held, as it was noted last; none where it never was.
         activations: per version, its activations in the order they were recorded.
         retired: the versions whose view is no longer offered.
         released: the newest version that was active right after the last activation; None before
@@ -35,6 +38,7 @@ class State:
 
     manifests: tuple[str, ...] = ()
     links: Mapping[int, StoredTransform] = field(default_factory=dict)
+    contents: Mapping[int, Contents] = field(default_factory=dict)
     activations: Mapping[int, tuple[Activation, ...]] = field(default_factory=dict)
     retired: frozenset[int] = frozenset()
     released: int | None = None
@@ -85,6 +89,8 @@ class State:
                     f"{version - 1}."
                 )
             return replace(self, links={**self.links, version: link})
+        if event.event == RECOUNT:
+            return replace(self, contents=self._contents_after(event))
         if event.event == WITHDRAW:
             return self._withdrawn(event)
         if event.at is None:
@@ -101,7 +107,15 @@ class State:
                 f"publish of version {version} with manifest {event.manifest}: expected version "
                 f"{newest + 1} and the sha256 of a manifest; {found}."
             )
-        return replace(self, manifests=(*self.manifests, event.manifest))
+        return replace(
+            self,
+            manifests=(*self.manifests, event.manifest),
+            contents=self._contents_after(event),
+        )
+
+    def _contents_after(self, event: Event) -> Mapping[int, Contents]:
+        noted = {} if event.contents is None else {event.version: event.contents}
+        return {**self.contents, **noted}
 
     def _withdrawn(self, event: Event) -> State:
         version, newest = event.version, len(self.manifests) - 1
@@ -125,6 +139,7 @@ class State:
             self,
             manifests=self.manifests[:version],
             links={k: link for k, link in self.links.items() if k != version},
+            contents={k: held for k, held in self.contents.items() if k != version},
             retired=self.retired - {version},
         )
 

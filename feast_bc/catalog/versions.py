@@ -32,6 +32,8 @@ class EmbeddingVersion:
         manifest_sha256: hex digest of its manifest; empty where it comes from no catalog.
         replaced_transform: hex sha256 of the transformation that it was published with, where
             another one took its place since; empty where none did.
+        contents: what its source held, as `feast_bc.native.contents` writes it; empty where nobody
+            noted it. It is no part of what the version is.
     """
 
     version: int
@@ -43,6 +45,7 @@ class EmbeddingVersion:
     retired: bool = False
     manifest_sha256: str = ""
     replaced_transform: str = ""
+    contents: str = ""
 
     @cached_property
     def digest(self) -> str:

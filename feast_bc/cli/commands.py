@@ -6,6 +6,7 @@ version and usage errors do without it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from feast_bc.cli import output
 from feast_bc.cli.corrections import relink, unretire, withdraw
 from feast_bc.cli.group import (
     ACTIVATE_CHECKS,
-    PUBLISH_CHECKS,
     CatalogGroup,
     common_options,
     gate_of,
@@ -24,7 +24,11 @@ from feast_bc.cli.group import (
     instant,
     open_catalog,
 )
-from feast_bc.cli.signing import Signer, public_keys, sign, sign_option, signature_option
+from feast_bc.cli.looking import doctor, plan, show
+from feast_bc.cli.publishing import publish
+from feast_bc.cli.signing import public_keys, sign, signature_option
+from feast_bc.cli.starting import init
+from feast_bc.errors import FeastBCError
 
 if TYPE_CHECKING:
     from feast_bc.publishing.refusal import Check
@@ -56,119 +60,6 @@ def main(**_: Any) -> None:
       2  wrong usage
       3  the quality gate refused to publish, relink or activate
     """
-
-
-@main.command()
-@click.argument("embedding")
-@click.argument("version", type=click.IntRange(min=0))
-@click.option("--vectors", metavar="PATH", help="Parquet file, folder or URI with the vectors.")
-@click.option("--source", "source_name", metavar="NAME", help="Or: a data source of --repo.")
-@click.option(
-    "--repo",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="Feature repo: defines --source, and how sources that are not files are read.",
-)
-@click.option(
-    "--transform",
-    "artifact",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="Artifact of the transformation k -> k-1; needed from version 1 on.",
-)
-@click.option(
-    "--join-key",
-    "join_keys",
-    multiple=True,
-    metavar="COLUMN",
-    help="Entity key; repeatable. Default: as the older versions.",
-)
-@click.option(
-    "--timestamp-field", default="event_timestamp", show_default=True, help="For --vectors."
-)
-@click.option("--feature", default="embedding", show_default=True, help="The vector column.")
-@gate_options(PUBLISH_CHECKS)
-@sign_option
-@common_options
-def publish(
-    embedding: str,
-    version: int,
-    vectors: str | None,
-    source_name: str | None,
-    repo: str | None,
-    artifact: str | None,
-    join_keys: tuple[str, ...],
-    timestamp_field: str,
-    feature: str,
-    force: tuple[Check, ...],
-    key: str | None,
-    **thresholds: float | None,
-) -> None:
-    """Check a version's vectors, measure its transformation, and publish it.
-
-    Checked: columns, type, dimension, NaN and infinity, null vectors, keys and timestamps, time
-    zones, duplicates of entity and timestamp. Measured: how well the chain to every older
-    version reproduces its native vectors z, on all entities that both have and on those that the
-    fit held out; on 100000 entities at most. The centred error is ||z~ - z|| / ||z - mean||: 1 is
-    no better than the mean vector, whose own uncentred error ||z - mean|| / ||z|| stands beside
-    it. Where that is small, a high mean cosine says little. What the quality gate of `activate`
-    would refuse is refused already here, with exit code 3: a wrong transformation is in the way of
-    all versions to come.
-
-    A published version is immutable; publishing the same again changes nothing.
-
-    \b
-    Examples:
-      feast-bc publish user_embedding 0 --vectors users_v0.parquet --join-key user_id
-      feast-bc publish user_embedding 1 --vectors users_v1.parquet --transform runs/v1
-      feast-bc publish user_embedding 1 --source users_v1 --repo feature_repo --transform runs/v1
-    """
-    if (vectors is None) == (source_name is None):
-        raise click.UsageError("Say where the vectors are: either --vectors or --source.")
-    if source_name is not None and repo is None:
-        raise click.UsageError("--source NAME needs --repo DIR, the feature repo that defines it.")
-    catalog, signer = open_catalog(), Signer(key)
-
-    from feast_bc.cli.repo_source import find_source, load_config, parquet_source
-    from feast_bc.publishing.publish import publish_version
-
-    if vectors is not None:
-        source = parquet_source(vectors, f"{embedding}_v{version}_vectors", timestamp_field)
-    else:
-        source = find_source(Path(repo or ""), source_name or "")
-    change = publish_version(
-        catalog,
-        embedding,
-        version,
-        source=source,
-        artifact=artifact,
-        join_keys=join_keys or None,
-        feature=feature,
-        config=load_config(Path(repo)) if repo else None,
-        gate=gate_of(**thresholds),
-        force=force,
-        stages=output.stages,
-    )
-    signed = signer.sign(embedding, version)
-    published, manifest = change.published, change.published.manifest
-    done = (
-        f"Published {embedding} version {version}: {manifest.dim} dimensions, source "
-        f"{manifest.source.name}."
-    )
-    already = (
-        f"{embedding} version {version} was published already, at "
-        f"{manifest.published_at.isoformat()}; nothing changed."
-    )
-    output.result(
-        {"published": published.to_json(), "changed": change.changed, "signed": signed},
-        done if change.changed else already,
-        f"Signed: {', '.join(signed)}." if signed else "",
-        output.alignment_table(published),
-        output.warning(published),
-        next_=f"feast-bc activate {embedding} {version}"
-        if version
-        else "feast apply, then feast materialize",
-    )
 
 
 @main.command()
@@ -299,18 +190,32 @@ def rollback(embedding: str, version: int | None, at: datetime | None, repo: str
 @main.command()
 @click.argument("embedding")
 @click.argument("version", type=click.IntRange(min=0))
+@click.option(
+    "--repo",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Feature repo: tells which feature services still use the view.",
+)
+@click.option("--yes", is_flag=True, help="Retire it although feature services use it.")
 @common_options
-def retire(embedding: str, version: int) -> None:
+def retire(embedding: str, version: int, repo: str | None, yes: bool) -> None:
     """Stop offering a version's view, once no consumer reads it.
 
     Its transformation and its vectors stay: older views may need them. Retiring a version again
-    changes nothing.
+    changes nothing. With --repo, a view that feature services use is retired only with --yes, or
+    once you say so.
 
     \b
-    Example:
+    Examples:
       feast-bc retire user_embedding 0
+      feast-bc retire user_embedding 0 --repo feature_repo
     """
-    change = open_catalog().retire(embedding, version)
+    catalog = open_catalog()
+    if repo is not None and not yes:
+        from feast_bc.cli.consumers import ask_consumers
+
+        ask_consumers(Path(repo), f"{embedding}_v{version}")
+    change = catalog.retire(embedding, version)
     done = (
         f"{embedding} version {version} is retired; the view {embedding}_v{version} goes with "
         "the next apply."
@@ -346,38 +251,46 @@ def versions(embedding: str | None) -> None:
 
 @main.command()
 @click.argument("embedding", required=False)
+@click.option(
+    "--sources", is_flag=True, help="Also that every version's source holds what was published."
+)
+@click.option(
+    "--repo",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Feature repo: how --sources that are not files are read.",
+)
 @signature_option
 @common_options
-def verify(embedding: str | None, trusted: tuple[str, ...]) -> None:
+def verify(
+    embedding: str | None, sources: bool, repo: str | None, trusted: tuple[str, ...]
+) -> None:
     """Check every manifest, digest, link and event; exit 1 if something is wrong.
 
-    A catalog without any embedding is wrong too: it may have been lost, or stand elsewhere.
+    A catalog without any embedding is wrong too: it may have been lost, or stand elsewhere. With
+    --sources, what a run would refuse of a source is a problem as well.
 
     \b
     Examples:
       feast-bc verify
       feast-bc verify user_embedding --json
       feast-bc verify --require-signature release.pub
+      feast-bc verify --sources --repo feature_repo
     """
-    checks = open_catalog().verify(embedding, signed_by=public_keys(trusted))
-    damaged = [check for check in checks if not check.ok]
-    remarkable = [check for check in checks if check.problem or check.note]
-    output.result(
-        {
-            "ok": not damaged,
-            "checks": [
-                {"subject": c.subject, "problem": c.problem, "note": c.note} for c in checks
-            ],
-        },
-        *(f"{'ok  ' if check.ok else 'BAD '} {check.subject}" for check in checks),
-        *(f"\n{check.subject}: {check.problem or check.note}" for check in remarkable),
-        f"{len(checks)} checks, {len(damaged)} problem(s).",
-    )
-    if damaged:
-        click.get_current_context().exit(1)
+    catalog = open_catalog()
+    checks = catalog.verify(embedding, signed_by=public_keys(trusted))
+    if sources:
+        from feast_bc.cli.repo_source import load_config
+        from feast_bc.publishing.source_check import source_checks
+
+        config = load_config(Path(repo)) if repo else None
+        for name in dict.fromkeys(check.subject.partition(":")[0] for check in checks):
+            with suppress(FeastBCError):  # told above
+                checks += source_checks(catalog.published(name), config)
+    output.checks(checks)
 
 
-for command in (relink, withdraw, unretire, sign):
+for command in (publish, relink, withdraw, unretire, sign, show, plan, doctor, init):
     main.add_command(command)
 
 

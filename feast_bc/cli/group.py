@@ -22,6 +22,7 @@ CATALOG = "feast_bc.catalog"
 GATE_CHECKS = {
     "centred-error": "above --max-centred-error",
     "cosine": "below --min-cosine",
+    "agreement": "below --min-agreement",
     "unmeasured": "a chain that could not be measured",
 }
 """What `--force` waives at relink; by the names of `feast_bc.publishing.refusal`."""
@@ -115,6 +116,12 @@ def gate_options(checks: Mapping[str, str]) -> Callable[[Command], Command]:
                 "--min-cosine", type=click.FloatRange(-1, 1), help="Refuse below this mean cosine."
             ),
             click.option(
+                "--min-agreement",
+                type=click.FloatRange(max=1),
+                help="Refuse where a kind of small consumer model keeps less of its skill; 1 is as "
+                "on native vectors. Default: 0.5.",
+            ),
+            click.option(
                 "--max-centred-error",
                 type=click.FloatRange(min=0),
                 help="Refuse above this ||z~ - z|| / ||z - mean||; the mean vector alone has 1. "
@@ -127,13 +134,11 @@ def gate_options(checks: Mapping[str, str]) -> Callable[[Command], Command]:
     return decorate
 
 
-def gate_of(max_centred_error: float | None = None, min_cosine: float | None = None) -> QualityGate:
-    """The gate with the thresholds that were given."""
-    from feast_bc.publishing.quality_gate import MAX_CENTRED_ERROR, QualityGate
+def gate_of(**thresholds: float | None) -> QualityGate:
+    """The gate with the thresholds that were given; those that are None are its own."""
+    from feast_bc.publishing.quality_gate import QualityGate
 
-    if max_centred_error is None:
-        max_centred_error = MAX_CENTRED_ERROR
-    return QualityGate(max_centred_error, min_cosine)
+    return QualityGate(**{name: value for name, value in thresholds.items() if value is not None})
 
 
 def open_catalog() -> EmbeddingCatalog:

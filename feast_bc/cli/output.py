@@ -11,17 +11,21 @@ import click
 from tqdm import tqdm
 
 if TYPE_CHECKING:  # they need Feast, and help and usage errors shall not wait for it
+    from feast_bc.catalog.check import Check
     from feast_bc.catalog.event import Event
     from feast_bc.catalog.published_version import PublishedVersion
     from feast_bc.native.native_vectors import Progress
-    from feast_bc.publishing.alignment import Alignment, AlignmentReport
+    from feast_bc.publishing.alignment import Alignment, AlignmentReport, VersionAlignment
 
 JSON = "feast_bc.json"
+
+_HEADS = ("R^2", "centred error", "error of mean", "cosine", "neighbours", "products")
+"""What is measured of a chain, as the columns of a table."""
 
 
 def result(message: Mapping[str, Any], *paragraphs: str, next_: str | None = None) -> None:
     """Print what a command did: `message` with --json, else the paragraphs and the next step."""
-    if _as_json():
+    if as_json():
         click.echo(json.dumps({**message, "next": next_} if next_ else message, indent=2))
         return
     for paragraph in filter(None, paragraphs):
@@ -32,10 +36,27 @@ def result(message: Mapping[str, Any], *paragraphs: str, next_: str | None = Non
 
 def failure(kind: str, message: str) -> None:
     """Print an error: as JSON on stdout with --json, else on stderr."""
-    if _as_json():
+    if as_json():
         click.echo(json.dumps({"error": {"type": kind, "message": message}}, indent=2))
     else:
         click.echo(f"Error: {message}", err=True)
+
+
+def checks(found: Sequence[Check]) -> None:
+    """Print what was checked; exit 1 if something is wrong."""
+    wrong = [check for check in found if not check.ok]
+    remarkable = [check for check in found if check.problem or check.note]
+    result(
+        {
+            "ok": not wrong,
+            "checks": [{"subject": c.subject, "problem": c.problem, "note": c.note} for c in found],
+        },
+        *(f"{'ok  ' if check.ok else 'BAD '} {check.subject}" for check in found),
+        *(f"\n{check.subject}: {check.problem or check.note}" for check in remarkable),
+        f"{len(found)} checks, {len(wrong)} problem(s).",
+    )
+    if wrong:
+        click.get_current_context().exit(1)
 
 
 def stages(title: str) -> Progress:
@@ -65,14 +86,24 @@ def alignment_table(published: PublishedVersion) -> str:
     report = alignment_of(published)
     if report is None:
         return ""
-    rows = [["chain", "entities", "", "centred error", "error of mean", "cosine"]]
+    rows = [["chain", "entities", "", *_HEADS]]
+    consumers = [["chain", "logistic", "mlp", "trees", "worst", "singular values"]]
     for entry in report.older:
         chain = f"{report.version} -> {entry.version}"
         rows.append([chain, *_numbers(entry.on_all, "all common")])
         if entry.on_held_out is not None:
             rows.append(["", *_numbers(entry.on_held_out, "held out")])
+        if entry.previous_error is not None:
+            rows.append([f"{report.version - 1} -> {entry.version}", *_before(entry)])
+        if entry.probes is not None:
+            consumers.append([chain, *_probed(entry)])
     notes = [f"{report.version} -> {e.version}: {e.note}" for e in report.older if e.note]
-    return "\n".join([_table(rows), *notes])
+    notes += [f"Warning: {text}" for entry in report.older for text in entry.warnings]
+    kept = []
+    if len(consumers) > 1:
+        kept = ["What small consumer models keep of their skill (1: as on native vectors):"]
+        kept.append(table(consumers))
+    return "\n".join([table(rows), *kept, *notes])
 
 
 def warning(published: PublishedVersion) -> str:
@@ -110,7 +141,7 @@ def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
                     "-" if error is None else f"{error:.4f}",
                 ]
             )
-    return _table(rows) if len(rows) > 1 else ""
+    return table(rows) if len(rows) > 1 else ""
 
 
 def waived(event: Event) -> str:
@@ -128,16 +159,40 @@ def alignment_of(published: PublishedVersion) -> AlignmentReport | None:
 
 
 def _numbers(alignment: Alignment, on: str) -> list[str]:
-    values = (alignment.centred_error, alignment.error_of_mean, alignment.cosine)
-    shown = ["unknown" if value is None else f"{value:.4f}" for value in values]
-    return [str(alignment.entities), on, *shown]
+    values = (
+        alignment.r_squared,
+        alignment.centred_error,
+        alignment.error_of_mean,
+        alignment.cosine,
+        alignment.neighbour_overlap,
+        alignment.dot_product_correlation,
+    )
+    return [str(alignment.entities), on, *map(_number, values)]
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def _before(entry: VersionAlignment) -> list[str]:
+    """The row of the chain that served until now."""
+    error = entry.previous_error or 0.0
+    return ["", "before", _number(1 - error**2), _number(error), *[""] * (len(_HEADS) - 2)]
+
+
+def _probed(entry: VersionAlignment) -> list[str]:
+    probes, values = entry.probes, entry.singular_values
+    kept = () if probes is None else (probes.logistic, probes.mlp, probes.trees, probes.worst)
+    return [*map(_number, kept), "" if values is None else f"{values[0]:.3g} ... {values[1]:.3g}"]
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4f}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)) for r in rows]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _as_json() -> bool:
+def as_json() -> bool:
+    """Whether the command prints JSON."""
     return bool(click.get_current_context().meta[JSON])

@@ -138,6 +138,40 @@ def key_kind(type_: pa.DataType) -> str:
     return str(type_)
 
 
+def check_kinds(keys: Mapping[str, pa.Table], types: Mapping[str, ValueType]) -> None:
+    """Refuse keys that are text where integers are expected, or the other way round.
+
+    Text of digits is as good as integers, if all sources have it.
+
+    Args:
+        keys: per name of a source its join keys.
+        types: each key's Feast type.
+
+    Raises:
+        InvalidVectorsError: it names the sources that have other keys than the views.
+    """
+    for name, type_ in types.items():
+        kinds = {of: key_kind(table[name].type) for of, table in keys.items() if len(table)}
+        expected = "integers" if type_ in _INTEGERS else "text"
+        others = [of for of, kind in kinds.items() if kind != expected]
+        meet = not {"integers", "text"} <= set(kinds.values())
+        if meet and (expected == "text" or all(_are_integers(keys[of][name]) for of in others)):
+            continue
+        found = ", ".join(f"{kinds[of]} in source {of!r}" for of in others)
+        raise InvalidVectorsError(
+            f"Join key {name!r} has another type than in the views ({type_.name}): expected "
+            f"{expected}, found {found}. Write the source with the type of key that it had."
+        )
+
+
+def _are_integers(column: pa.ChunkedArray) -> bool:
+    try:
+        column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
 def check_present(keys: pa.Table) -> None:
     """Raise InvalidVectorsError if a key is null."""
     for name in keys.column_names:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from feast_bc.columns.arrays import NEVER, Instants
+from feast_bc.errors import InvalidVectorsError
 
 
 def to_instants(column: pa.ChunkedArray) -> Instants:
@@ -19,3 +20,19 @@ def to_instants(column: pa.ChunkedArray) -> Instants:
     instants = np.full(len(column), NEVER, np.int64)
     instants[np.asarray(column.is_valid())] = micros.drop_null().to_numpy()
     return instants
+
+
+def to_unchanged(column: pa.Array | pa.ChunkedArray) -> Instants:
+    """From when inputs are unchanged, in microseconds; null is NEVER.
+
+    Raises:
+        InvalidVectorsError: the column holds no timestamps. A number would be taken for one.
+    """
+    if pa.types.is_null(column.type):
+        return np.full(len(column), NEVER, np.int64)
+    if not pa.types.is_timestamp(column.type):
+        raise InvalidVectorsError(
+            "The column that says from when inputs are unchanged (keep_unchanged) has Arrow type "
+            f"{column.type}; expected a timestamp, null where it is not known. Cast it."
+        )
+    return to_instants(column if isinstance(column, pa.ChunkedArray) else pa.chunked_array(column))

@@ -111,7 +111,9 @@ class Bucket:
         keys, found_at = align([*(rows.keys for rows in natives.values()), *later_keys])
         place = dict(zip(natives, found_at, strict=False))
         rows = {
-            member.version: rows_at(place[member], found.instants, found.has_vector)
+            member.version: rows_at(
+                place[member], found.instants, found.has_vector, found.unchanged
+            )
             for member, found in natives.items()
         }
         since = {version: self._work.news_since(version) for version in rows}

@@ -29,7 +29,9 @@ from feast_bc.materialization.family import Engine, FamilyMaterialization, Local
 from feast_bc.materialization.work import Progress
 from feast_bc.native.batch_source import parquet_files
 from feast_bc.native.latest_rows import LatestRows, latest_rows
+from feast_bc.native.reading import reading
 from feast_bc.online.written_views import WrittenViews
+from feast_bc.views.source_check import looking
 from feast_bc.views.stored_views import is_on_read, version_source
 
 
@@ -161,28 +163,32 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
     def _engine(self, view: FeatureView) -> Engine:
         """Spark or Ray, if it is configured and reads all versions itself; or else this process."""
         sources = [member.source for member in view.batch_source.members]
+        types = key_types(view)
+        look = looking(list(types), self.repo_config, self.offline_store)
         if is_a(self.inner, RAY_ENGINE) and all(map(parquet_files, sources)):
             from feast_bc.materialization.ray import RayEngine
 
-            return RayEngine(self.online_store, self.repo_config)
+            return RayEngine(self.online_store, self.repo_config, look)
         if is_a(self.inner, SPARK_ENGINE) and all(is_a(each, SPARK_SOURCE) for each in sources):
             from feast_bc.materialization.spark import SparkEngine
 
             session = spark_session(self.inner, view)
-            return SparkEngine(session, self.online_store, self.repo_config)
+            return SparkEngine(session, self.online_store, self.repo_config, list(types))
 
         def read(member: EmbeddingVersion, end: datetime) -> LatestRows:
-            return latest_rows(
-                self.offline_store,
-                self.repo_config,
-                member.source,
-                feature=member.feature,
-                join_keys=list(key_types(view)),
-                end=end,
-            )
+            with reading(f"source {member.source.name!r}"):
+                return latest_rows(
+                    self.offline_store,
+                    self.repo_config,
+                    member.source,
+                    feature=member.feature,
+                    join_keys=list(types),
+                    end=end,
+                    unchanged=view.batch_source.keep_unchanged,
+                )
 
         return LocalEngine(
-            read, lambda work: Bucket.of_store(work, self.online_store, self.repo_config)
+            read, look, lambda work: Bucket.of_store(work, self.online_store, self.repo_config)
         )
 
 
@@ -192,7 +198,8 @@ def _family(task: MaterializationTask) -> tuple[object, ...] | None:
     source = version_source(view)
     if source is None:
         return None
-    return source.embedding, source.serving, task.end_time, *key_types(view)
+    shared = source.embedding, source.serving, source.keep_unchanged
+    return *shared, task.end_time, *key_types(view)
 
 
 def _served_on_read(

@@ -16,13 +16,18 @@ from feast.infra.common.materialization_job import MaterializationTask
 
 from feast_bc import clock
 from feast_bc.catalog.versions import EmbeddingVersion
+from feast_bc.columns.entity_keys import check_kinds, key_types
 from feast_bc.columns.instants import to_datetime, to_micros
+from feast_bc.errors import InvalidVectorsError
 from feast_bc.materialization.bucket import Bucket, unanswered
 from feast_bc.materialization.target import targets_of
 from feast_bc.materialization.work import StartProgress, Work
+from feast_bc.native.contents import Contents
+from feast_bc.native.held import Held
 from feast_bc.native.latest_rows import LatestRows
 from feast_bc.online.written_views import WrittenViews
 from feast_bc.rule import NOTHING, Written, news_since
+from feast_bc.views.source_check import Look, check_source
 
 ReadRows = Callable[[EmbeddingVersion, datetime], LatestRows]
 """Reads a version's latest native rows at an instant."""
@@ -30,6 +35,9 @@ ReadRows = Callable[[EmbeddingVersion, datetime], LatestRows]
 
 class Engine(Protocol):
     """Where the work is done."""
+
+    def look(self, member: EmbeddingVersion, contents: Contents) -> Held | None:
+        """What a version's source holds now of what it held; None where looking takes too long."""
 
     def write(self, work: Work, start_progress: StartProgress) -> None:
         """Write every changed value, and note in `work` what failed."""
@@ -40,11 +48,13 @@ class LocalEngine:
 
     Args:
         read: reads native rows.
+        look: looks at sources.
         bucket: makes the bucket.
     """
 
-    def __init__(self, read: ReadRows, bucket: Callable[[Work], Bucket]) -> None:
+    def __init__(self, read: ReadRows, look: Look, bucket: Callable[[Work], Bucket]) -> None:
         self._read = read
+        self.look = look
         self._bucket = bucket
 
     def write(self, work: Work, start_progress: StartProgress) -> None:
@@ -60,6 +70,12 @@ class LocalEngine:
             except Exception as error:  # stores raise whatever their driver raises
                 work.fail(users, error)
         if work.alive():
+            keys = {member.source.name: rows.keys for member, rows in natives.items()}
+            try:
+                check_kinds(keys, key_types(work.newest))
+            except InvalidVectorsError as error:
+                work.fail([target.name for target in work.alive()], error)
+                return
             later = self._later_keys(work, natives)
             self._bucket(work).write(natives, later, start_progress)
 
@@ -136,15 +152,29 @@ class FamilyMaterialization:
             for target, record in zip(work.targets, written, strict=True):
                 target.since = news_since(target.decided, record, target.start, work.until)
             work.align()
-            anew = [
-                target.view
-                for target, record in zip(work.targets, written, strict=True)
-                if target.since is None and record != NOTHING
-            ]
+        except Exception as error:  # stores raise whatever their driver raises
+            self._unrecorded("Nothing was written", error)
+            return
+        self._check_sources()
+        anew = [
+            target.view
+            for target, record in zip(work.targets, written, strict=True)
+            if target.name not in work.errors and target.since is None and record != NOTHING
+        ]
+        try:
             work.horizon = max(work.until, *(record.until for record in written))
             self._records.write(anew, [Written(NOTHING.digest, work.horizon)] * len(anew))
         except Exception as error:  # stores raise whatever their driver raises
             self._unrecorded("Nothing was written", error)
+
+    def _check_sources(self) -> None:
+        """Fail what would be read from a source that does not hold what was published."""
+        work = self._work
+        for member, users in work.members().items():
+            try:
+                check_source(work.family.embedding, member, self._engine.look)
+            except Exception as error:  # stores raise whatever their driver raises
+                work.fail(users, error)
 
     def _end(self) -> None:
         """Record what was written."""

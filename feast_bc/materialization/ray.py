@@ -31,8 +31,10 @@ from feast_bc.materialization.work import StartProgress, Work
 from feast_bc.native.batch_source import parquet_files
 from feast_bc.native.file_parts import FilePart, file_parts
 from feast_bc.native.parquet_files import ParquetFiles, find_parquet
+from feast_bc.native.reading import reading
 from feast_bc.offline.failures import own_error
 from feast_bc.online.stores import access
+from feast_bc.views.source_check import Look
 
 # A task's memory: so many rows at least are in a part of the files, and in a bucket.
 _ROWS_AT_ONCE = 50_000
@@ -56,10 +58,12 @@ class RayEngine:
         store: the online store.
         config: the feature repo's configuration; its batch engine is Feast's for Ray, which has
             connected to Ray.
+        look: looks at sources, from the driver.
     """
 
-    def __init__(self, store: OnlineStore, config: RepoConfig) -> None:
+    def __init__(self, store: OnlineStore, config: RepoConfig, look: Look) -> None:
         self._store = store
+        self.look = look
         self._config = config
         self._options = dict(config.batch_engine.worker_task_options or {})
 
@@ -69,7 +73,8 @@ class RayEngine:
             try:
                 source = parquet_files(member.source)
                 assert source is not None  # noqa: S101 - or another engine would be asked
-                files[member] = find_parquet(source, self._config.repo_path)
+                with reading(f"source {source.name!r}"):
+                    files[member] = find_parquet(source, self._config.repo_path)
             except Exception as error:  # file systems raise whatever they like
                 work.fail(users, error)
         if not work.alive():

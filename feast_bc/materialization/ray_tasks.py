@@ -19,7 +19,7 @@ from feast.value_type import ValueType
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.arrays import NEVER, RowNumbers
 from feast_bc.columns.entity_keys import check_present, key_types
-from feast_bc.columns.timestamps import to_instants
+from feast_bc.columns.timestamps import to_instants, to_unchanged
 from feast_bc.columns.vectors import VECTOR_TYPE, as_lists
 from feast_bc.materialization.shipped_work import (
     CREATED,
@@ -27,6 +27,7 @@ from feast_bc.materialization.shipped_work import (
     INSTANT,
     NEEDED,
     REPORT,
+    UNCHANGED,
     VECTOR,
     VERSION,
     ShippedWork,
@@ -57,7 +58,8 @@ class SourceColumns:
     Attributes:
         version: the version's number.
         keys: per join key the column, and the type that the views give it.
-        timestamp, created, vector: columns; a source may have no `created`.
+        timestamp, created, unchanged, vector: columns; a source may have no `created`, and
+            `unchanged` is None where unchanged vectors are not kept.
         of: the source, for error messages.
     """
 
@@ -65,6 +67,7 @@ class SourceColumns:
     keys: tuple[tuple[str, str, pa.DataType | None], ...]
     timestamp: str
     created: str | None
+    unchanged: str | None
     vector: str
     of: str
 
@@ -72,7 +75,7 @@ class SourceColumns:
     def of_member(cls, member: EmbeddingVersion, view: FeatureView) -> SourceColumns:
         """Those of a version of a view's family."""
         source = member.source
-        created = source.created_timestamp_column
+        created, unchanged = source.created_timestamp_column, view.batch_source.keep_unchanged
         return cls(
             member.version,
             tuple(
@@ -81,6 +84,7 @@ class SourceColumns:
             ),
             column_in(source, source.timestamp_field),
             column_in(source, created) if created else None,
+            column_in(source, unchanged) if unchanged else None,
             column_in(source, member.feature),
             f"source {source.name!r}",
         )
@@ -97,7 +101,8 @@ class SourceColumns:
             InvalidVectorsError: a file has changed, or the vectors are no lists of floats.
         """
         names = [column for _, column, _ in self.keys]
-        names += [self.timestamp, *([self.created] if self.created else [])]
+        stamps = {CREATED: self.created, UNCHANGED: self.unchanged}
+        names += [self.timestamp, *(column for column in stamps.values() if column)]
         validity = vectors or part.may_hold_nulls(self.vector)
         table = part.read([*names, *([self.vector] if validity else [])], rows)
         found = {
@@ -107,11 +112,12 @@ class SourceColumns:
         count = len(table)
         found[VERSION] = pa.array(np.full(count, self.version, np.int32))
         found[INSTANT] = pa.array(to_instants(table[self.timestamp]))
-        found[CREATED] = pa.nulls(count, pa.int64())
-        if self.created:
-            column = table[self.created]
-            absent = np.asarray(column.is_null())
-            found[CREATED] = pa.array(to_instants(column), mask=absent)
+        for name, column in stamps.items():
+            found[name] = pa.nulls(count, pa.int64())
+            if column:
+                absent = np.asarray(table[column].is_null())
+                read = to_unchanged if name == UNCHANGED else to_instants
+                found[name] = pa.array(read(table[column]), mask=absent)
         has_vector = table[self.vector].is_valid() if validity else np.ones(count, bool)
         found[HAS_VECTOR] = has_vector if validity else pa.array(has_vector)
         if vectors:

@@ -33,9 +33,11 @@ from feast_bc.views.changes import rows_at
 
 VERSION, INSTANT, CREATED = "__version", "__instant", "__created"
 HAS_VECTOR, VECTOR, NEEDED = "__has_vector", "__vector", "__needed"
+UNCHANGED = "__unchanged"
 """Columns of native rows beside the join keys: the version's number; the row's two instants in
 microseconds; whether its vector is not null; the vector, where it is needed and shipped;
-whether any view may take its value from it.
+whether any view may take its value from it; from when the entity's input is unchanged, in
+microseconds, null where the row does not say.
 """
 
 ENTITY_ONLY = -1
@@ -109,7 +111,7 @@ def decide(shipped: ShippedWork, batches: Iterable[pa.RecordBatch]) -> Iterator[
     Args:
         shipped: what to write.
         batches: all rows of some entities up to the horizon, with their keys, VERSION, INSTANT,
-            CREATED and HAS_VECTOR.
+            CREATED, UNCHANGED and HAS_VECTOR.
 
     Yields:
         Each version's newest rows at the end of the window, with NEEDED.
@@ -129,7 +131,12 @@ def decide(shipped: ShippedWork, batches: Iterable[pa.RecordBatch]) -> Iterator[
     _, places = align([part.select(names) for part in parts.values()])
     place = dict(zip(parts, places, strict=True))
     rows = {
-        version: rows_at(place[version], part[INSTANT].to_numpy(), np.asarray(part[HAS_VECTOR]))
+        version: rows_at(
+            place[version],
+            part[INSTANT].to_numpy(),
+            np.asarray(part[HAS_VECTOR]),
+            _micros(part[UNCHANGED]),
+        )
         for version, part in parts.items()
     }
     needed = {version: np.zeros(len(part), bool) for version, part in parts.items()}
@@ -224,6 +231,7 @@ class ShippedRows:
         self.keys = rows.select(join_keys)
         self.instants: Instants = rows[INSTANT].to_numpy()
         self.has_vector: Mask = np.asarray(rows[HAS_VECTOR])
+        self.unchanged: Instants | None = _micros(rows[UNCHANGED])
         self._of = f"source {member.source.name!r}"
         self._created = _micros(rows[CREATED])
         self._vectors = _newest(vectors, join_keys)

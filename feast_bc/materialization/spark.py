@@ -7,10 +7,11 @@ needed are not read again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from feast import FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
@@ -19,13 +20,16 @@ from pyspark.sql import functions as f
 from pyspark.sql.types import TimestampNTZType
 
 from feast_bc.catalog.versions import EmbeddingVersion
+from feast_bc.columns.arrays import NEVER
 from feast_bc.columns.entity_keys import key_types
+from feast_bc.columns.vectors import VECTOR_TYPE
 from feast_bc.errors import MaterializationError
 from feast_bc.materialization.shipped_work import (
     CREATED,
     HAS_VECTOR,
     INSTANT,
     NEEDED,
+    UNCHANGED,
     VECTOR,
     VERSION,
     ShippedWork,
@@ -35,6 +39,9 @@ from feast_bc.materialization.shipped_work import (
 )
 from feast_bc.materialization.work import StartProgress, Work
 from feast_bc.native.batch_source import column_in
+from feast_bc.native.contents import Contents
+from feast_bc.native.held import Held, column_digests, sample_numbers
+from feast_bc.native.reading import reading
 from feast_bc.offline.failures import own_error
 from feast_bc.offline.spark.zone import in_utc
 from feast_bc.online.stores import access
@@ -44,6 +51,12 @@ if TYPE_CHECKING:
 
 # Bounds the memory of a worker: so many vectors are held at once.
 _ROWS_PER_BUCKET = 50_000
+
+_KEY_KINDS = {
+    **dict.fromkeys(("byte", "short", "integer", "long"), "integers"),
+    "string": "text",
+}
+"""What `feast_bc.columns.entity_keys.key_kind` says of Spark's types."""
 
 _KEY_TYPES = {
     ValueType.INT32: "int",
@@ -60,19 +73,69 @@ class SparkEngine:
         session: the Spark session.
         store: the online store.
         config: the feature repo's configuration.
+        join_keys: the views' join keys.
     """
 
-    def __init__(self, session: SparkSession, store: OnlineStore, config: RepoConfig) -> None:
+    def __init__(
+        self,
+        session: SparkSession,
+        store: OnlineStore,
+        config: RepoConfig,
+        join_keys: Sequence[str],
+    ) -> None:
+        self._join_keys = join_keys
         self._session = session
         self._store = store
         self._config = config
+
+    def look(self, member: EmbeddingVersion, contents: Contents) -> Held:
+        """What a version's source holds now of what it held when it was published.
+
+        One job: it counts, and brings the sample's rows to the driver.
+
+        Raises:
+            InvalidVectorsError: Spark cannot read the source.
+        """
+        source, of = member.source, f"source {member.source.name!r}"
+        with reading(of), in_utc(self._session):
+            table = self._session.sql(f"SELECT * FROM {source.get_table_query_string()}")  # noqa: S608
+            names = [column_in(source, key) for key in self._join_keys]
+            keys = [_column(name).cast("string") for name in names]
+            instant = _micros(table, column_in(source, source.timestamp_field))
+            vector = _column(column_in(source, member.feature)).cast("array<float>")
+            sampled = keys[0].isin(sorted({row.keys[0] for row in contents.sample}))
+            row = f.struct(
+                f.array(*keys).alias("keys"), instant.alias("at"), vector.alias("vector")
+            )
+            (told,) = table.agg(
+                f.count(f.lit(1)).alias("rows"),
+                f.max(instant).alias("newest"),
+                f.collect_list(f.when(sampled, row)).alias("sample"),
+            ).collect()
+            types = [table.schema[name].dataType.typeName() for name in names]
+        kinds = tuple(_KEY_KINDS[type_] for type_ in types if type_ in _KEY_KINDS)
+        found = told["sample"]
+        numbers = sample_numbers(
+            contents, [tuple(r["keys"]) for r in found], [r["at"] for r in found]
+        )
+        vectors = pa.array([r["vector"] for r in found], VECTOR_TYPE)
+        digests: list[set[str]] = [set() for _ in contents.sample]
+        for number, digest in zip(numbers, column_digests(vectors, of=of), strict=True):
+            if number is not None:
+                digests[number].add(digest)
+        return Held(
+            told["rows"],
+            NEVER if told["newest"] is None else told["newest"],
+            kinds if len(kinds) == len(types) else None,
+            tuple(map(frozenset, digests)),
+        )
 
     def write(self, work: Work, start_progress: StartProgress) -> None:
         natives = {}
         for member, users in work.members().items():
             try:
-                with in_utc(self._session):
-                    natives[member] = self._native(member, work.newest)
+                with reading(f"source {member.source.name!r}"), in_utc(self._session):
+                    natives[member] = self._native(member, work.newest, work.family.keep_unchanged)
             except Exception as error:  # Spark raises whatever its reader raises
                 work.fail(users, error)
         if not work.alive():
@@ -123,7 +186,9 @@ class SparkEngine:
             if row["view"] is not None:
                 work.errors.setdefault(row["view"], reported(row["error"], row["message"]))
 
-    def _native(self, member: EmbeddingVersion, view: FeatureView) -> DataFrame:
+    def _native(
+        self, member: EmbeddingVersion, view: FeatureView, unchanged: str | None
+    ) -> DataFrame:
         """All rows of a version's source: keys as the view types them, instants, the vector."""
         source = member.source
         table = self._session.sql(f"SELECT * FROM {source.get_table_query_string()}")  # noqa: S608
@@ -134,8 +199,9 @@ class SparkEngine:
         ]
         columns.append(f.lit(member.version).alias(VERSION))
         columns.append(_micros(table, column_in(source, source.timestamp_field)).alias(INSTANT))
-        at = _micros(table, column_in(source, created)) if created else f.lit(None).cast("bigint")
-        columns.append(at.alias(CREATED))
+        for name, column in ((CREATED, created), (UNCHANGED, unchanged)):
+            at = _micros(table, column_in(source, column)) if column else f.lit(None).cast("bigint")
+            columns.append(at.alias(name))
         columns.append(_column(column_in(source, member.feature)).alias(VECTOR))
         return table.select(columns)
 
@@ -156,6 +222,7 @@ class SparkEngine:
                 VERSION,
                 INSTANT,
                 CREATED,
+                UNCHANGED,
                 f.col(VECTOR).isNotNull().alias(HAS_VECTOR),
             )
             for native in natives.values()
@@ -199,6 +266,7 @@ class SparkEngine:
             VERSION,
             INSTANT,
             CREATED,
+            UNCHANGED,
             f.col(VECTOR).isNotNull().alias(HAS_VECTOR),
             f.lit(None).cast("boolean").alias(NEEDED),
             f.col(VECTOR).cast("array<float>").alias(VECTOR),

@@ -72,10 +72,7 @@ class FamilyStates:
         Returns:
             Per view a mask of shape `(b,)`: who gets a new value or a null.
         """
-        native = {
-            version: Rows(rows.instant[entities], rows.has_vector[entities])
-            for version, rows in self._rows.items()
-        }
+        native = {version: rows.of(entities) for version, rows in self._rows.items()}
         stays = {
             version: state.pushed(version) & (state.rows(version).instant > rows.instant)
             for version, rows in native.items()
@@ -148,6 +145,7 @@ class FamilyStates:
             rows[version] = Rows(
                 np.where(where, known.instant, own.instant),
                 np.where(where, known.has_vector, own.has_vector),
+                None if own.unchanged is None else np.where(where, NEVER, own.unchanged),
             )
         winner = view.plan.winners_now(self._until, rows)
         gave = state.giver(view.plan.version)

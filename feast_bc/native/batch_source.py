@@ -43,6 +43,15 @@ def parquet_files(source: DataSource) -> FileSource | None:
     )
 
 
+def at_working_directory(source: FileSource) -> FileSource:
+    """Parquet files with a relative path as Feast's DuckDB store finds them."""
+    if "://" in source.path or os.path.isabs(source.path):
+        return source
+    found: FileSource = source.__copy__()
+    found.file_options.uri = os.path.abspath(source.path)
+    return found
+
+
 def is_parquet_to_duckdb(source: DataSource) -> bool:
     """Whether Feast's DuckDB store reads a source as parquet: without a format, by its suffix."""
     return is_parquet(source) and (

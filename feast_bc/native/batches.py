@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import TypeVar
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.errors import InvalidVectorsError
 from feast_bc.native.batch_source import column_in, is_parquet_to_duckdb, parquet_files
+from feast_bc.native.file_parts import FilePart, whole_files
 from feast_bc.native.parquet_files import ParquetFiles, find_parquet
 from feast_bc.native.parquet_nulls import may_hold_nulls
 from feast_bc.native.reading import reading
@@ -79,6 +81,21 @@ class SourceBatches:
             return None
         with reading(self._of):
             return int(self._dataset.count_rows())
+
+    def files(self) -> FilePart | None:
+        """All rows of the parquet files, a row group each; None for other sources."""
+        if not self._parquet:
+            return None
+        with reading(self._of):
+            return whole_files(self._files, self._of)
+
+    def groups(self) -> list[range] | None:
+        """The numbers of the rows of each row group; None for sources that are no parquet."""
+        files = self.files()
+        if files is None:
+            return None
+        ends = list(accumulate(files.counts))
+        return [range(end - count, end) for end, count in zip(ends, files.counts, strict=True)]
 
     def as_duckdb(self, names: Sequence[str]) -> bool:
         """Whether Feast's DuckDB store reads the same from some columns (after the mapping)."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from feast_bc.columns.arrays import Mask, Matrix, RowNumbers
+from feast_bc.columns.arrays import Instants, Mask, Matrix, RowNumbers
 from feast_bc.columns.vectors import to_matrix
 
 NO_ROW = -1
@@ -28,6 +28,8 @@ class JoinedRows:
 
     def __init__(self, row: RowNumbers, fetch: Fetch) -> None:
         self.row = row
+        self.unchanged: Instants | None = None
+        """Shape `(n,)`, as in `feast_bc.rule.Rows`."""
         self._fetch = fetch
         self._loaded: RowNumbers = np.empty(0, np.int64)
         self._matrix: Matrix = np.empty((0, 0), np.float32)

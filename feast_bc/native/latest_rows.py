@@ -17,7 +17,7 @@ from feast.repo_config import RepoConfig
 from feast_bc.columns.align import newest_rows
 from feast_bc.columns.arrays import NEVER, Instants, Mask, RowNumbers
 from feast_bc.columns.instants import to_micros
-from feast_bc.columns.timestamps import to_instants
+from feast_bc.columns.timestamps import to_instants, to_unchanged
 from feast_bc.feast_internals import DUCKDB, RAY, is_a
 from feast_bc.native.batch_source import is_parquet_to_duckdb, parquet_files
 from feast_bc.native.batches import SourceBatches
@@ -26,8 +26,11 @@ from feast_bc.native.vector_batches import VectorBatches, rewritten
 
 VECTOR = "__feast_bc_vector"
 TIMESTAMP = "__feast_bc_timestamp"
-"""What the vector and its event timestamp are called in a table of pulled native rows."""
+UNCHANGED = "__feast_bc_unchanged"
+"""What the vector, its event timestamp and the instant from which the entity's input is unchanged
+are called in a table of pulled native rows; the last one stands in it only if it was asked for."""
 
+_MICROS = pa.timestamp("us", "UTC")
 # A small write batch is no reason to read in small steps.
 _READ_ROWS = 2**14
 
@@ -39,11 +42,14 @@ class LatestRows(Protocol):
         keys: the join keys, `m` rows.
         instants: shape `(m,)`, event timestamps in microseconds.
         has_vector: shape `(m,)`, whether the row's vector is not null.
+        unchanged: shape `(m,)`, from when the entity's input is unchanged, NEVER where the row
+            does not say; None where it was not asked for.
     """
 
     keys: pa.Table
     instants: Instants
     has_vector: Mask
+    unchanged: Instants | None
 
     def vectors(self, wanted: Mask, batch_rows: int) -> VectorBatches:
         """The vectors of some rows.
@@ -61,13 +67,15 @@ class PulledRows:
     """Rows that an offline store has handed over as one table.
 
     Args:
-        table: join keys, `VECTOR` and `TIMESTAMP`.
+        table: join keys, `VECTOR`, `TIMESTAMP`, and `UNCHANGED` if it was asked for.
     """
 
     def __init__(self, table: pa.Table) -> None:
-        self.keys = table.drop_columns([VECTOR, TIMESTAMP])
+        own = {VECTOR, TIMESTAMP, UNCHANGED}
+        self.keys = table.select([name for name in table.column_names if name not in own])
         self.instants = to_instants(table[TIMESTAMP])
         self.has_vector: Mask = np.asarray(table[VECTOR].is_valid())
+        self.unchanged = said_unchanged(table)
         self._vectors = table[VECTOR]
 
     def vectors(self, wanted: Mask, batch_rows: int) -> VectorBatches:
@@ -85,12 +93,14 @@ class _Part(NamedTuple):
         stamps: event timestamps; and creation timestamps, if the source has them.
         has_vector: whose vector is not null.
         rows: their numbers.
+        unchanged: as in `LatestRows`.
     """
 
     keys: pa.Table
     stamps: Sequence[Instants]
     has_vector: Mask
     rows: RowNumbers
+    unchanged: Instants | None
 
     @classmethod
     def of(
@@ -99,6 +109,7 @@ class _Part(NamedTuple):
         stamps: Sequence[pa.Array],
         has_vector: pa.Array | None,
         start: int,
+        unchanged: pa.Array | None,
     ) -> _Part:
         """A batch of rows that begins with a row number."""
         count = len(keys)
@@ -107,18 +118,20 @@ class _Part(NamedTuple):
             [to_instants(pa.chunked_array([stamp])) for stamp in stamps],
             np.ones(count, bool) if has_vector is None else np.asarray(has_vector),
             np.arange(start, start + count, dtype=np.int32),
+            None if unchanged is None else to_unchanged(unchanged),
         )
 
     @classmethod
     def joined(cls, parts: Sequence[_Part]) -> _Part:
         """The rows of several parts."""
-        keys, stamps, has_vector, rows = zip(*parts, strict=True)
+        keys, stamps, has_vector, rows, unchanged = zip(*parts, strict=True)
         return cls(
             # Taking rows from many chunks would join them each time.
             pa.concat_tables(keys).combine_chunks(),
             [np.concatenate(column) for column in zip(*stamps, strict=True)],
             np.concatenate(has_vector),
             np.concatenate(rows),
+            None if parts[0].unchanged is None else np.concatenate(unchanged),
         )
 
     def until(self, end: int) -> _Part:
@@ -134,6 +147,7 @@ class _Part(NamedTuple):
             [stamps[places] for stamps in self.stamps],
             self.has_vector[places],
             self.rows[places],
+            None if self.unchanged is None else self.unchanged[places],
         )
 
     def newest(self) -> _Part:
@@ -154,6 +168,8 @@ class StreamedRows:
         feature: the vector column (after the field mapping).
         join_keys: the key columns.
         end: rows with a later timestamp do not count.
+        unchanged: the column (after the field mapping) that says from when an entity's input is
+            unchanged; None if that is of no interest.
 
     Raises:
         InvalidVectorsError: a file cannot be read.
@@ -167,16 +183,20 @@ class StreamedRows:
         feature: str,
         join_keys: Sequence[str],
         end: datetime,
+        unchanged: str | None = None,
     ) -> None:
         self._of = f"source {source.name!r}"
         self._feature = feature
         self._batches = batches
         self._columns = [*join_keys, source.timestamp_field]
+        self._said = unchanged
         created = source.created_timestamp_column
         names = [*self._columns, *([created] if created else [])]
         validity = self._batches.may_hold_nulls(feature)
         joined = _Part.joined(list(self._parts(names, validity, to_micros(end))))
-        self.keys, (self.instants, *_), self.has_vector, self._rows = joined.newest()
+        self.keys, (self.instants, *_), self.has_vector, self._rows, self.unchanged = (
+            joined.newest()
+        )
         del joined
         # The files' pages are not needed again.
         pa.default_memory_pool().release_unused()
@@ -191,15 +211,19 @@ class StreamedRows:
         """
         keys, stamps = slice(len(self._columns) - 1), slice(len(self._columns) - 1, len(names))
         start = None
-        for batch in self._batches.read([*names, *([self._feature] if validity else [])]):
+        more = [self._said] if self._said else []
+        for batch in self._batches.read([*names, *more, *([self._feature] if validity else [])]):
             start = start or 0
             has_vector = batch.columns[-1].is_valid() if validity else None
+            said = batch.columns[len(names)] if self._said else None
             table = pa.table(batch.columns[keys], names[keys])
-            yield _Part.of(table, batch.columns[stamps], has_vector, start).until(end)
+            yield _Part.of(table, batch.columns[stamps], has_vector, start, said).until(end)
             start += len(batch)
         if start is None:
             nothing = pa.array([], pa.timestamp("us", "UTC"))
-            yield _Part.of(pa.table([[]] * len(names[keys]), names[keys]), [nothing], None, 0)
+            said = nothing if self._said else None
+            no_keys = pa.table([[]] * len(names[keys]), names[keys])
+            yield _Part.of(no_keys, [nothing], None, 0, said)
 
     def vectors(self, wanted: Mask, batch_rows: int) -> VectorBatches:
         """As `LatestRows.vectors`.
@@ -246,6 +270,7 @@ def latest_rows(
     feature: str,
     join_keys: Sequence[str],
     end: datetime,
+    unchanged: str | None = None,
 ) -> LatestRows:
     """A source's latest row per entity at `end`.
 
@@ -258,20 +283,35 @@ def latest_rows(
         feature: its vector column (after the field mapping).
         join_keys: the key columns.
         end: rows with a later timestamp do not count.
+        unchanged: as for `StreamedRows`.
     """
     if is_a(store, RAY) and parquet_files(source) is not None:
-        return streamed_rows(config, source, feature=feature, join_keys=join_keys, end=end)
+        return streamed_rows(
+            config, source, feature=feature, join_keys=join_keys, end=end, unchanged=unchanged
+        )
     if _at_one_place(source, config) and is_a(store, DUCKDB):
         batches = SourceBatches(source, feature=feature, join_keys=join_keys, config=config)
-        columns = [feature, *join_keys, source.timestamp_field, source.created_timestamp_column]
+        columns = [feature, *join_keys, source.timestamp_field]
+        columns += [source.created_timestamp_column, unchanged]
         if not set(join_keys) & set(source.field_mapping.values()) and batches.as_duckdb(
             [column for column in columns if column]
         ):
-            return StreamedRows(batches, source, feature=feature, join_keys=join_keys, end=end)
-    asked = SqlSource.found(store, config, source, feature=feature, join_keys=join_keys)
+            return StreamedRows(
+                batches,
+                source,
+                feature=feature,
+                join_keys=join_keys,
+                end=end,
+                unchanged=unchanged,
+            )
+    asked = SqlSource.found(
+        store, config, source, feature=feature, join_keys=join_keys, unchanged=unchanged
+    )
     if asked is not None:
         return asked.latest_rows(end)
-    return PulledRows(store.latest_rows(config, source, feature, list(join_keys), end=end))
+    return PulledRows(
+        store.latest_rows(config, source, feature, list(join_keys), end=end, unchanged=unchanged)
+    )
 
 
 def streamed_rows(
@@ -281,13 +321,16 @@ def streamed_rows(
     feature: str,
     join_keys: Sequence[str],
     end: datetime,
+    unchanged: str | None = None,
 ) -> StreamedRows:
     """The same of a source that is parquet files, whatever the store.
 
     Feast's Ray store calls a function per entity, over pandas.
     """
     batches = SourceBatches(source, feature=feature, join_keys=join_keys, config=config)
-    return StreamedRows(batches, source, feature=feature, join_keys=join_keys, end=end)
+    return StreamedRows(
+        batches, source, feature=feature, join_keys=join_keys, end=end, unchanged=unchanged
+    )
 
 
 def as_table(rows: LatestRows) -> pa.Table:
@@ -295,8 +338,17 @@ def as_table(rows: LatestRows) -> pa.Table:
     everything = np.ones(len(rows.instants), bool)
     columns = [column for _, column in rows.vectors(everything, _READ_ROWS)]
     vectors = pa.chunked_array([chunk for column in columns for chunk in column.chunks] or [[]])
-    instants = pa.array(rows.instants, pa.timestamp("us", "UTC"))
-    return rows.keys.append_column(VECTOR, vectors).append_column(TIMESTAMP, instants)
+    table = rows.keys.append_column(VECTOR, vectors)
+    table = table.append_column(TIMESTAMP, pa.array(rows.instants, _MICROS))
+    if rows.unchanged is None:
+        return table
+    said = pa.array(rows.unchanged, _MICROS, mask=rows.unchanged == NEVER)
+    return table.append_column(UNCHANGED, said)
+
+
+def said_unchanged(table: pa.Table) -> Instants | None:
+    """From when each row's input is unchanged; None where the table of pulled rows does not say."""
+    return to_unchanged(table[UNCHANGED]) if UNCHANGED in table.column_names else None
 
 
 def _at_one_place(source: DataSource, config: RepoConfig) -> bool:

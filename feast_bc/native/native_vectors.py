@@ -15,11 +15,19 @@ from feast.repo_config import RepoConfig
 from feast_bc.columns.align import newest_rows
 from feast_bc.columns.arrays import Instants, Matrix
 from feast_bc.columns.entity_keys import key_kind
+from feast_bc.columns.instants import to_datetime
 from feast_bc.columns.timestamps import to_instants
 from feast_bc.columns.vectors import as_lists, to_matrix
 from feast_bc.errors import DimensionError, InvalidVectorsError
 from feast_bc.native.batch_source import check_format
 from feast_bc.native.batches import SourceBatches
+from feast_bc.native.contents import (
+    Contents,
+    SampledRow,
+    key_text,
+    sample_places,
+    vector_digest,
+)
 from feast_bc.native.vector_batches import rewritten
 
 Progress = Callable[[int, "int | None"], None]
@@ -39,7 +47,7 @@ class NativeVectors:
         keys: names of the join keys, which are text columns of `latest`.
         latest: one row per entity: its join keys as text, and in column `__row` (int64) the
             position of its newest row in the source.
-        key_kinds: per join key what `key_kind` says of its column.
+        contents: by what the source is known again.
         first: the oldest event timestamp, in microseconds.
         instants: shape `(entities,)`, the event timestamps of the rows in `latest`.
     """
@@ -48,7 +56,7 @@ class NativeVectors:
     rows: int
     keys: tuple[str, ...]
     latest: pa.Table
-    key_kinds: tuple[str, ...]
+    contents: Contents
     first: int
     instants: Instants
     _batches: SourceBatches
@@ -91,7 +99,7 @@ class NativeVectors:
         expected = self.latest.take(pa.array(at))
         columns = dict(zip(self.keys, taken.columns[1:], strict=False))
         same = all(
-            pa.chunked_array([_as_text(column, key, self._of)]).equals(expected[key])
+            pa.chunked_array([key_text(column, key, self._of)]).equals(expected[key])
             for key, column in columns.items()
         )
         instants = to_instants(pa.chunked_array([taken.columns[-1]]))
@@ -142,7 +150,9 @@ def read_native_vectors(
     columns = [feature, *join_keys, *stamps.values()]
     _check_columns(batches, columns, of)
     held, rows, total = [], 0, batches.count()
-    kinds: tuple[str, ...] = ()
+    sampled: list[SampledRow] = []
+    groups, kinds = batches.groups(), [""] * len(join_keys)
+    places = None if groups is None else sample_places(groups)
     for batch in batches.read(columns):
         if not batch.num_rows:
             continue
@@ -151,9 +161,12 @@ def read_native_vectors(
         _check_present(named, rows, of)
         dim = dim or _first_dim(named[feature], of=f"{of}, column {feature!r}")
         span = f"rows {rows}-{rows + batch.num_rows - 1}"
-        to_matrix(named[feature], dim, of=f"{of}, column {feature!r}, {span}")
+        matrix, _ = to_matrix(named[feature], dim, of=f"{of}, column {feature!r}, {span}")
         held.append(_keys_and_stamps(named, join_keys, stamps, rows, of))
-        kinds = tuple(key_kind(named[key].type) for key in join_keys)
+        here = range(rows, rows + batch.num_rows)
+        chosen = sample_places([here]) if places is None else places
+        sampled += _sampled(held[-1], matrix, join_keys, chosen, here)
+        kinds = [key_kind(named[key].type) for key in join_keys]
         rows += batch.num_rows
         if progress:
             progress(batch.num_rows, total)
@@ -167,12 +180,13 @@ def read_native_vectors(
     instants = [to_instants(index[role]) for role in stamps]
     rows_of = newest_rows(index.select(join_keys), *instants)
     latest = index.select([*join_keys, ROW]).take(pa.array(rows_of))
+    newest = int(instants[0].max())
     return NativeVectors(
         dim,
         rows,
         tuple(join_keys),
         latest,
-        kinds,
+        Contents.of(rows, newest, kinds, sampled),
         int(instants[0].min()),
         instants[0][rows_of],
         batches,
@@ -230,25 +244,38 @@ def _keys_and_stamps(
     """One batch without its vectors: keys as text, timestamps in UTC, positions."""
     held = {role: named[column].cast(_MICROS, safe=False) for role, column in stamps.items()}
     # Text, so that versions compare whatever type each source gives the key.
-    held |= {key: _as_text(named[key], key, of) for key in join_keys}
+    held |= {key: key_text(named[key], key, of) for key in join_keys}
     count = len(named[join_keys[0]])
     return pa.table({**held, ROW: np.arange(start, start + count, dtype=np.int64)})
 
 
-def _as_text(column: pa.Array, key: str, of: str) -> pa.Array:
-    if pa.types.is_floating(column.type):
-        raise InvalidVectorsError(
-            f"{of}: join key {key!r} has Arrow type {column.type}; expected integers or text. "
-            f"In pandas a missing id turns integers into floats: drop such rows, then "
-            f"df[{key!r}] = df[{key!r}].astype('int64')."
+def _sampled(
+    index: pa.Table,
+    matrix: Matrix,
+    join_keys: Sequence[str],
+    places: npt.NDArray[np.int64],
+    here: range,
+) -> list[SampledRow]:
+    """Those of the rows to sample that are in a batch.
+
+    Args:
+        index: its keys and timestamps, from `_keys_and_stamps`.
+        matrix: its vectors.
+        join_keys: the key columns.
+        places: the numbers of the rows to sample, ascending.
+        here: the numbers of the batch's rows.
+    """
+    first, last = np.searchsorted(places, [here.start, here.stop])
+    rows = places[first:last] - here.start
+    taken = index.take(pa.array(rows))
+    keys = zip(*(taken[key].to_pylist() for key in join_keys), strict=True)
+    instants = to_instants(taken[TIMESTAMP]).tolist()
+    return [
+        SampledRow(
+            keys=key, at=to_datetime(at), row=here.start + row, vector=vector_digest(matrix[row])
         )
-    try:
-        return column.cast(pa.string())
-    except pa.ArrowException as error:
-        raise InvalidVectorsError(
-            f"{of}: join key {key!r} has Arrow type {column.type}; expected integers or text "
-            f"({error})."
-        ) from error
+        for key, at, row in zip(keys, instants, rows.tolist(), strict=True)
+    ]
 
 
 def _check_unique(index: pa.Table, columns: Sequence[str], of: str) -> None:

@@ -119,6 +119,8 @@ def find_parquet(source: FileSource, repo: str | os.PathLike[str] | None) -> Par
 
 
 def _local_files(path: str) -> list[str]:
+    if not _GLOB.search(path) and os.path.isfile(path):
+        return [path]  # a connection takes longer than reading a footer
     if os.path.isdir(path):
         path = os.path.join(path, _ANY_PARQUET)
     with duckdb.connect() as connection:

@@ -23,7 +23,8 @@ from feast_bc.errors import ProviderError
 from feast_bc.native.batch_source import column_in, is_parquet_to_duckdb
 from feast_bc.native.joined_rows import NO_ROW
 from feast_bc.native.parquet_nulls import may_hold_nulls
-from feast_bc.native.point_in_time import newest_row_at
+from feast_bc.native.point_in_time import NewestRows, newest_row_at
+from feast_bc.native.reading import reading
 
 # A row's number is that of its file, and its place in the file in the lower bits.
 _FILE_SHIFT = 40
@@ -39,6 +40,8 @@ class ParquetRows:
         feature: the vector column, as named after the field mapping.
         dim: the dimension of its vectors.
         of: what it is, for error messages.
+        unchanged: the column (after the field mapping) that says from when an entity's input is
+            unchanged; None if that is of no interest.
     """
 
     def __init__(
@@ -48,12 +51,15 @@ class ParquetRows:
         feature: str,
         dim: int,
         of: str,
+        *,
+        unchanged: str | None = None,
     ) -> None:
         self._connection = connection
         self._source = source
         self._dim = dim
         self._of = of
         self._vector = column_in(source, feature)
+        self._unchanged = column_in(source, unchanged) if unchanged else None
         self._files = files(connection, source)
         self._state = self._stat()
 
@@ -65,7 +71,7 @@ class ParquetRows:
         timestamp: str,
         ttl: timedelta | None,
         filter_by_created_timestamp: bool,
-    ) -> RowNumbers:
+    ) -> NewestRows:
         """As `JoinableRows.join`."""
         source = self._source
         created = source.created_timestamp_column
@@ -74,22 +80,26 @@ class ParquetRows:
         native["at"] = f"CAST({stamp} AS TIMESTAMPTZ)"
         if created:
             native["created"] = f"CAST({_quoted(column_in(source, created))} AS TIMESTAMPTZ)"
+        if self._unchanged:
+            native["unchanged"] = f"CAST({_quoted(self._unchanged)} AS TIMESTAMPTZ)"
         row = f"(file_index::BIGINT << {_FILE_SHIFT}) + file_row_number"
         if any(may_hold_nulls(pq.read_metadata(file), self._vector) for file in self._files):
             row = f"CASE WHEN {_quoted(self._vector)} IS NULL THEN {NO_ROW} ELSE {row} END"
         native["row"] = row
         columns = ", ".join(f'{expression} AS "{name}"' for name, expression in native.items())
-        return newest_row_at(
-            self._connection,
-            f"SELECT {columns} FROM read_parquet($files)",  # noqa: S608
-            entities,
-            keys=list(keys.values()),
-            timestamp=timestamp,
-            ttl=ttl,
-            with_created=bool(created),
-            filter_by_created_timestamp=filter_by_created_timestamp,
-            parameters={"files": self._files},
-        )
+        with reading(self._of):
+            return newest_row_at(
+                self._connection,
+                f"SELECT {columns} FROM read_parquet($files)",  # noqa: S608
+                entities,
+                keys=list(keys.values()),
+                timestamp=timestamp,
+                ttl=ttl,
+                with_created=bool(created),
+                filter_by_created_timestamp=filter_by_created_timestamp,
+                with_unchanged=self._unchanged is not None,
+                parameters={"files": self._files},
+            )
 
     def fetch(self, rows: RowNumbers) -> Matrix:
         """As `JoinableRows.fetch`."""

@@ -7,14 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from feast_bc.columns.arrays import Matrix, RowNumbers
+from feast_bc.columns.arrays import NEVER, Instants, Matrix, RowNumbers
 from feast_bc.native.joined_rows import NO_ROW
+
+
+class NewestRows(NamedTuple):
+    """The newest native row at or before the time of each of `n` entity rows.
+
+    Attributes:
+        row: shape `(n,)`, its number; NO_ROW where there is none, or its vector is null.
+        unchanged: shape `(n,)`, from when its entity's input is unchanged, in microseconds; NEVER
+            where it does not say. None where it was not asked.
+    """
+
+    row: RowNumbers
+    unchanged: Instants | None
 
 
 class JoinableRows(Protocol):
@@ -28,7 +41,7 @@ class JoinableRows(Protocol):
         timestamp: str,
         ttl: timedelta | None,
         filter_by_created_timestamp: bool,
-    ) -> RowNumbers:
+    ) -> NewestRows:
         """The newest native row at or before each entity row's time, as Feast joins it.
 
         Args:
@@ -37,7 +50,7 @@ class JoinableRows(Protocol):
             timestamp, ttl, filter_by_created_timestamp: as for `newest_row_at`.
 
         Returns:
-            Shape `(len(entities),)`; NO_ROW where there is no row, or its vector is null.
+            As `newest_row_at`.
         """
 
     def fetch(self, rows: RowNumbers) -> Matrix:
@@ -73,14 +86,16 @@ def newest_row_at(
     ttl: timedelta | None,
     with_created: bool,
     filter_by_created_timestamp: bool,
+    with_unchanged: bool = False,
     parameters: Mapping[str, object] | None = None,
-) -> RowNumbers:
+) -> NewestRows:
     """The newest native row at or before each entity row's time, as Feast joins it.
 
     Args:
         connection: from `connect`.
-        native: a relation in SQL. Its columns: the keys `k0`, `k1`, ...; `at` and, if
-            `with_created`, `created`, TIMESTAMPTZ; `row`, a number, NO_ROW for a null vector.
+        native: a relation in SQL. Its columns: the keys `k0`, `k1`, ...; `at`, and if they are
+            asked for `created` and `unchanged`, TIMESTAMPTZ; `row`, a number, NO_ROW for a null
+            vector.
         entities: the entity rows.
         keys: the columns of `entities` for `k0`, `k1`, ...
         timestamp: the timestamp column of `entities`, UTC.
@@ -89,10 +104,8 @@ def newest_row_at(
             equal in that too, one with a vector, and the last of these.
         filter_by_created_timestamp: whether rows created after the entity row's time count as
             unknown then.
+        with_unchanged: whether to tell from when the input of a row is unchanged.
         parameters: of the relation.
-
-    Returns:
-        Shape `(len(entities),)`; NO_ROW where there is no row, or its vector is null.
     """
     where = [f"native.k{i} = entity.k{i}" for i in range(len(keys))]
     where.append('native."at" <= entity."at"')
@@ -105,8 +118,12 @@ def newest_row_at(
         if filter_by_created_timestamp:
             where.append('native.created <= entity."at"')
     order.append('native."row"')
+    wanted = {"row": 'native."row"'}
+    if with_unchanged:  # max_by passes over nulls
+        wanted["said"] = f"coalesce(epoch_us(native.unchanged), CAST('{NEVER}' AS BIGINT))"
+    newest = [f'max_by({what}, ({", ".join(order)})) AS "{name}"' for name, what in wanted.items()]
     query = (
-        f'SELECT entity.n, max_by(native."row", ({", ".join(order)})) AS "row" '  # noqa: S608
+        f"SELECT entity.n, {', '.join(newest)} "  # noqa: S608
         "FROM entity "
         f"JOIN ({native}) native ON {' AND '.join(where)} GROUP BY entity.n"
     )
@@ -116,6 +133,10 @@ def newest_row_at(
     connection.register("entity", pa.table(entity))
     joined = connection.execute(query, dict(parameters or {})).fetchnumpy()
     connection.unregister("entity")
-    found = np.full(len(entities), NO_ROW, np.int64)
-    found[joined["n"]] = joined["row"]
-    return found
+    row = np.full(len(entities), NO_ROW, np.int64)
+    row[joined["n"]] = joined["row"]
+    if not with_unchanged:
+        return NewestRows(row, None)
+    unchanged = np.full(len(entities), NEVER, np.int64)
+    unchanged[joined["n"]] = joined["said"]
+    return NewestRows(row, unchanged)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from feast_bc.errors import InvalidVectorsError
+from feast_bc.errors import FeastBCError, InvalidVectorsError
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def reading(of: str) -> Iterator[None]:
     """
     try:
         yield
-    except InvalidVectorsError:
+    except FeastBCError:
         raise
     except Exception as error:  # stores raise whatever their driver raises
         raise InvalidVectorsError(

@@ -18,7 +18,8 @@ from feast_bc.columns.vectors import to_matrix
 from feast_bc.native.batch_source import column_in
 from feast_bc.native.file_parts import FilePart
 from feast_bc.native.joined_rows import NO_ROW
-from feast_bc.native.point_in_time import newest_row_at
+from feast_bc.native.point_in_time import NewestRows, newest_row_at
+from feast_bc.native.reading import reading
 from feast_bc.native.vector_batches import rewritten
 
 
@@ -32,6 +33,8 @@ class SourceRows:
         feature: the vector column, as named after the field mapping.
         dim: the dimension of its vectors.
         of: what it is, for error messages.
+        unchanged: the column (after the field mapping) that says from when an entity's input is
+            unchanged; None if that is of no interest.
     """
 
     def __init__(
@@ -42,11 +45,14 @@ class SourceRows:
         feature: str,
         dim: int,
         of: str,
+        *,
+        unchanged: str | None = None,
     ) -> None:
         self._connection = connection
         self._rows = rows
         self._source = source
         self._vector = column_in(source, feature)
+        self._unchanged = column_in(source, unchanged) if unchanged else None
         self._dim = dim
         self._of = of
 
@@ -58,13 +64,15 @@ class SourceRows:
         timestamp: str,
         ttl: timedelta | None,
         filter_by_created_timestamp: bool,
-    ) -> RowNumbers:
+    ) -> NewestRows:
         """As `JoinableRows.join`."""
         source, created = self._source, self._source.created_timestamp_column
         named = {f"k{i}": column_in(source, key) for i, key in enumerate(keys)}
         named["at"] = column_in(source, source.timestamp_field)
         if created:
             named["created"] = column_in(source, created)
+        if self._unchanged:
+            named["unchanged"] = self._unchanged
         fields = [
             pa.field(name, self._rows.schema.field(column).type) for name, column in named.items()
         ]
@@ -75,16 +83,18 @@ class SourceRows:
         columns += [
             f'CAST("{name}" AS TIMESTAMPTZ) AS "{name}"' for name in named if name[0] != "k"
         ]
-        found = newest_row_at(
-            self._connection,
-            f'SELECT {", ".join(columns)}, "row" FROM numbered',  # noqa: S608
-            entities,
-            keys=list(keys.values()),
-            timestamp=timestamp,
-            ttl=ttl,
-            with_created=bool(created),
-            filter_by_created_timestamp=filter_by_created_timestamp,
-        )
+        with reading(self._of):
+            found = newest_row_at(
+                self._connection,
+                f'SELECT {", ".join(columns)}, "row" FROM numbered',  # noqa: S608
+                entities,
+                keys=list(keys.values()),
+                timestamp=timestamp,
+                ttl=ttl,
+                with_created=bool(created),
+                filter_by_created_timestamp=filter_by_created_timestamp,
+                with_unchanged=self._unchanged is not None,
+            )
         self._connection.unregister("numbered")
         return found
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 from feast import FeatureView, Field
-from feast.types import Array, Float32
+from feast.types import Array, Float32, UnixTimestamp
 
 from feast_bc.catalog.versions import EmbeddingVersion
 from feast_bc.columns.arrays import RowNumbers
+from feast_bc.columns.timestamps import to_unchanged
 from feast_bc.native.joined_rows import JoinedRows
+from feast_bc.views.source import BackwardCompatibleSource
 from feast_bc.views.values import describe
 from feast_bc.views.view_like import view_like
 
@@ -23,27 +25,41 @@ class HelperView:
     Attributes:
         view: the feature view.
         member: the version.
-        of: what its vectors are, for error messages.
+        embedding: the versioned embedding's name.
+        unchanged: the feature that says from when an entity's input is unchanged, where unchanged
+            vectors are kept; else None.
     """
 
     view: FeatureView
     member: EmbeddingVersion
-    of: str
+    embedding: str
+    unchanged: str | None = None
 
     @classmethod
     def of_member(cls, name: str, view: FeatureView, member: EmbeddingVersion) -> HelperView:
         """The helper called `name` that joins a version's vectors as `view` joins its own."""
-        feature = Field(name=member.feature, dtype=Array(Float32))
-        helper = view_like(view, name, feature, member.source)
-        return cls(helper, member, describe(view.batch_source.embedding, member))
+        source: BackwardCompatibleSource = view.batch_source
+        features = [Field(name=member.feature, dtype=Array(Float32))]
+        if source.keep_unchanged is not None:
+            features.append(Field(name=source.keep_unchanged, dtype=UnixTimestamp))
+        helper = view_like(view, name, features, member.source)
+        return cls(helper, member, source.embedding, source.keep_unchanged)
 
     @property
-    def ref(self) -> str:
-        return f"{self.view.name}:{self.member.feature}"
+    def of(self) -> str:
+        """What its vectors are, for error messages."""
+        return describe(self.embedding, self.member)
 
     @property
-    def column(self) -> str:
-        return f"{self.view.name}__{self.member.feature}"
+    def refs(self) -> list[str]:
+        """What the inner store is asked for."""
+        return [
+            f"{self.view.name}:{name}" for name in (self.member.feature, self.unchanged) if name
+        ]
+
+    def column(self, feature: str) -> str:
+        """The inner store's column of a feature."""
+        return f"{self.view.name}__{feature}"
 
     @property
     def keys(self) -> dict[str, str]:
@@ -58,10 +74,14 @@ class HelperView:
             joined: the columns; none at all where nothing was asked.
             code: per row of the result the row of `joined` it takes.
         """
-        column = joined.get(self.column)
+        column = joined.get(self.column(self.member.feature))
         if column is None:
             column = pa.chunked_array([pa.nulls(len(code))])
-        return JoinedRows.of_column(column, self.member.dim, self.of, code)
+        rows = JoinedRows.of_column(column, self.member.dim, self.of, code)
+        said = joined.get(self.column(self.unchanged)) if self.unchanged else None
+        if said is not None:
+            rows.unchanged = to_unchanged(said)[code]
+        return rows
 
 
 def entity_columns(view: FeatureView) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from feast_bc.columns.arrays import Instants, RowNumbers
+from feast_bc.columns.arrays import NEVER, Instants, RowNumbers
 from feast_bc.native.joined_rows import NO_ROW, JoinedRows
 from feast_bc.native.point_in_time import JoinableRows
 from feast_bc.offline.helper_view import HelperView
@@ -29,7 +29,8 @@ def join_natives(
 ) -> dict[str, JoinedRows]:
     """The native rows of every helper, one per entry of `code`.
 
-    Newest versions first: an older one is only joined for rows that no newer one has taken.
+    Newest versions first: an older one is only joined for rows that no newer one has taken, or
+    that may keep an unchanged vector.
 
     Args:
         versions: the version views of the call.
@@ -44,6 +45,7 @@ def join_natives(
         Per name of a helper its rows, without helpers that cannot be joined here.
     """
     undecided = {name: np.ones(len(entities), bool) for name in versions.helpers_of}
+    taken = {name: np.zeros(len(entities), bool) for name in versions.helpers_of}
     natives = {}
     for helper in sorted(versions.helpers, key=lambda h: -h.member.version):
         rows = rows_of(helper)
@@ -57,15 +59,23 @@ def join_natives(
         }
         asked = np.flatnonzero(np.logical_or.reduce(list(counts.values())))
         row = np.full(len(entities), NO_ROW, np.int64)
+        unchanged = np.full(len(entities), NEVER, np.int64)
         if len(asked):
-            row[asked] = rows.join(
+            row[asked], said = rows.join(
                 entities if len(asked) == len(entities) else entities.take(pa.array(asked)),
                 keys=helper.keys,
                 timestamp=timestamp,
                 ttl=helper.view.ttl or None,
                 filter_by_created_timestamp=filter_by_created_timestamp,
             )
+            if said is not None:
+                unchanged[asked] = said
         for name, count in counts.items():
-            undecided[name] &= ~(count & (row != NO_ROW))
+            # Who takes a row whose input is unchanged may take an older version's instead.
+            first = count & (row != NO_ROW) & ~taken[name]
+            taken[name] |= first
+            undecided[name] &= ~(first & (unchanged == NEVER))
         natives[helper.view.name] = JoinedRows(row[code], rows.fetch)
+        if helper.unchanged is not None:
+            natives[helper.view.name].unchanged = unchanged[code]
     return natives

@@ -8,6 +8,8 @@ and transformed here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,7 @@ from feast_bc.errors import NameCollisionError, ProviderError
 from feast_bc.native.joined_rows import JoinedRows
 from feast_bc.native.parquet_rows import ParquetRows, files
 from feast_bc.native.point_in_time import connect
+from feast_bc.native.reading import reading
 from feast_bc.offline.helper_view import HelperView, entity_columns
 from feast_bc.offline.native_join import join_natives
 from feast_bc.offline.version_views import VersionViews, column_of, spread
@@ -167,7 +170,9 @@ class HistoricalRetrieval:
         """The inner store's columns for some views, aligned with the rows of `entities`."""
         keys = {key for view in views for key in entity_columns(view)}
         rows, code = _distinct(entities[[*sorted(keys), EVENT_TIMESTAMP]])
-        table = join(views, self.inner_refs(views), rows.assign(**{ROW: np.arange(len(rows))}))
+        asked = rows.assign(**{ROW: np.arange(len(rows))})
+        with self._reading(views):
+            table = join(views, self.inner_refs(views), asked)
         # Where each asked row stands in the result; null where the store dropped it.
         place = np.full(len(rows), -1, np.int64)
         place[table[ROW].to_numpy()] = np.arange(len(table))
@@ -178,6 +183,13 @@ class HistoricalRetrieval:
             for name in table.column_names
             if name not in {*rows.columns, ROW}
         }
+
+    def _reading(self, views: Sequence[FeatureView]) -> AbstractContextManager[None]:
+        """While the inner store joins some views: its errors are those of their sources."""
+        helpers = {helper.view.name: helper for helper in self.versions.helpers}
+        if any(view.name not in helpers for view in views):
+            return nullcontext()  # it may be about a view that is none of ours
+        return reading(" or ".join(helpers[view.name].of for view in views))
 
     def _join_parquet(
         self,
@@ -194,7 +206,14 @@ class HistoricalRetrieval:
                 member = helper.member
                 if not files(connection, member.source):
                     return None
-                return ParquetRows(connection, member.source, member.feature, member.dim, helper.of)
+                return ParquetRows(
+                    connection,
+                    member.source,
+                    member.feature,
+                    member.dim,
+                    helper.of,
+                    unchanged=helper.unchanged,
+                )
 
             return join_natives(
                 self.versions,
@@ -234,7 +253,8 @@ class HistoricalRetrieval:
         """The features of some of the `inner_views` that are needed."""
         names = {view.projection.name_to_use() for view in views}
         refs = [ref for ref in self.refs if ref.split(":")[0] in names]
-        return refs + [h.ref for h in self.versions.helpers if h.view.name in names]
+        own = [ref for h in self.versions.helpers if h.view.name in names for ref in h.refs]
+        return refs + own
 
 
 def with_utc(entity_df: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -260,6 +280,15 @@ def common_join_keys(feature_views: Sequence[FeatureView]) -> list[str]:
             f"keys {sorted(wanted)}. Ask for each entity's views in a call of its own."
         )
     return entity_columns(feature_views[0])
+
+
+def edge(entity_df: pd.DataFrame | str, which: str) -> datetime | None:
+    """The first ("min") or last ("max") time of an entity dataframe, where it has some."""
+    if isinstance(entity_df, str) or EVENT_TIMESTAMP not in entity_df or entity_df.empty:
+        return None
+    instants = pd.to_datetime(entity_df[EVENT_TIMESTAMP], utc=True)
+    edge: datetime = getattr(instants, which)().to_pydatetime()
+    return edge
 
 
 def _distinct(frame: pd.DataFrame) -> tuple[pd.DataFrame, RowNumbers]:

@@ -27,14 +27,21 @@ from feast_bc.columns.instants import BEGINNING, to_micros
 from feast_bc.errors import ProviderError
 from feast_bc.feast_internals import DASK, DUCKDB, RAY, REMOTE_OFFLINE, SPARK, is_a
 from feast_bc.native.batch_source import column_in, parquet_files
-from feast_bc.native.latest_rows import TIMESTAMP, VECTOR, as_table, streamed_rows
+from feast_bc.native.latest_rows import TIMESTAMP, UNCHANGED, VECTOR, as_table, streamed_rows
 from feast_bc.native.sql.jobs import job_table
 from feast_bc.offline.entity_df import check_entity_df
-from feast_bc.offline.retrieval import EVENT_TIMESTAMP, HistoricalRetrieval, common_join_keys
+from feast_bc.offline.retrieval import (
+    EVENT_TIMESTAMP,
+    HistoricalRetrieval,
+    common_join_keys,
+    edge,
+)
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
+from feast_bc.offline.source_check import check_sources
 from feast_bc.views.changes import changed_values
 from feast_bc.views.provider_line import check_provider
 from feast_bc.views.source import BackwardCompatibleSource
+from feast_bc.views.source_check import check_source, looking
 from feast_bc.views.stored_views import version_source
 
 
@@ -149,6 +156,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             )
             job.vector_dims = retrieval.versions.vector_dims
             return job
+        check_sources(retrieval.versions.helpers, config, self)
         window = {name: kwargs.pop(name, None) for name in ("start_date", "end_date")}
         if entity_df is None:
             entity_df = self._entities(config, feature_views, **window)
@@ -222,8 +230,8 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             metadata=RetrievalMetadata(
                 features=list(feature_refs),
                 keys=retrieval.join_keys,
-                min_event_timestamp=_edge(entity_df, "min"),
-                max_event_timestamp=_edge(entity_df, "max"),
+                min_event_timestamp=edge(entity_df, "min"),
+                max_event_timestamp=edge(entity_df, "max"),
             ),
         )
 
@@ -248,9 +256,18 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         end: datetime,
     ) -> RetrievalJob:
         check_provider(config, source.name, source.embedding)
+        for member in source.members:
+            check_source(source.embedding, member, looking(join_keys, config, self))
 
         def pull(member: EmbeddingVersion, until: datetime) -> pa.Table:
-            return self.latest_rows(config, member.source, member.feature, join_keys, end=until)
+            return self.latest_rows(
+                config,
+                member.source,
+                member.feature,
+                join_keys,
+                end=until,
+                unchanged=source.keep_unchanged,
+            )
 
         (feature,) = features
         return BackwardCompatibleRetrievalJob(
@@ -268,6 +285,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         join_keys: list[str],
         *,
         end: datetime,
+        unchanged: str | None = None,
     ) -> pa.Table:
         """A source's latest row per entity at an instant, as `feast_bc.views.changes` takes it.
 
@@ -283,21 +301,30 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             )
         if is_a(self, RAY) and parquet_files(source) is not None:
             return as_table(
-                streamed_rows(config, source, feature=feature, join_keys=join_keys, end=end)
+                streamed_rows(
+                    config,
+                    source,
+                    feature=feature,
+                    join_keys=join_keys,
+                    end=end,
+                    unchanged=unchanged,
+                )
             )
-        vector, timestamp = column_in(source, feature), column_in(source, source.timestamp_field)
-        job = self._latest_job(config, source, feature, join_keys, BEGINNING, end)
+        names = {VECTOR: feature, TIMESTAMP: source.timestamp_field}
+        if unchanged is not None:
+            names[UNCHANGED] = unchanged
+        columns = [column_in(source, name) for name in names.values()]
+        features = [name for name in (feature, unchanged) if name]
+        job = self._latest_job(config, source, features, join_keys, BEGINNING, end)
         with self._utc(job):
             table = job_table(job, config)
-        return table.select([*join_keys, vector, timestamp]).rename_columns(
-            [*join_keys, VECTOR, TIMESTAMP]
-        )
+        return table.select([*join_keys, *columns]).rename_columns([*join_keys, *names])
 
     def _latest_job(
         self,
         config: RepoConfig,
         source: DataSource,
-        feature: str,
+        features: Sequence[str],
         join_keys: list[str],
         start: datetime,
         end: datetime,
@@ -306,7 +333,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             config=config,
             data_source=source,
             join_key_columns=join_keys,
-            feature_name_columns=[column_in(source, feature)],
+            feature_name_columns=[column_in(source, feature) for feature in features],
             timestamp_field=column_in(source, source.timestamp_field),
             created_timestamp_column=column_in(source, source.created_timestamp_column) or None,
             start_date=start,
@@ -356,7 +383,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
             rows = streamed_rows(config, source, feature=feature, join_keys=join_keys, end=end)
             keys = rows.keys.filter(pa.array(rows.instants >= to_micros(start))).to_pandas()
             return keys
-        job = self._latest_job(config, source, feature, join_keys, start, end)
+        job = self._latest_job(config, source, [feature], join_keys, start, end)
         if is_a(self, SPARK):
             with self._utc(job):  # keys alone come to the driver
                 keys = job.to_spark_df().select(*join_keys).distinct().toPandas()
@@ -384,11 +411,3 @@ def _sources(view: FeatureView, instant: datetime) -> list[tuple[DataSource, str
         return [(view.batch_source, view.features[0].name)]
     members = map(source.member, source.plan.counting(to_micros(instant)))
     return [(member.source, member.feature) for member in members]
-
-
-def _edge(entity_df: pd.DataFrame | str, which: str) -> datetime | None:
-    if isinstance(entity_df, str) or EVENT_TIMESTAMP not in entity_df or entity_df.empty:
-        return None
-    instants = pd.to_datetime(entity_df[EVENT_TIMESTAMP], utc=True)
-    edge: datetime = getattr(instants, which)().to_pydatetime()
-    return edge

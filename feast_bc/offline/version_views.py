@@ -112,7 +112,8 @@ class VersionViews:
         for name, helpers in self.helpers_of.items():
             own = {version: natives[helper.view.name] for version, helper in helpers.items()}
             usable = {version: rows.usable for version, rows in own.items()}
-            winner = self.sources[name].plan.winners(instants, usable)
+            said = {k: rows.unchanged for k, rows in own.items() if rows.unchanged is not None}
+            winner = self.sources[name].plan.winners(instants, usable, said)
             for version, helper in helpers.items():
                 wins = winner == version
                 wanted[helper.view.name] = wanted.get(helper.view.name, False) | wins
@@ -144,7 +145,8 @@ class VersionViews:
         for version in source.plan.ever_counting:
             member = source.member(version)
             aliases = tuple(sorted(view.projection.join_key_map.items()))
-            key = (source.embedding, version, member.source, aliases, view.ttl)
+            kept = source.keep_unchanged
+            key = (source.embedding, version, member.source, aliases, view.ttl, kept)
             if key not in self._helpers:
                 name = f"{source.embedding}_v{member.version}_native{len(self._helpers)}"
                 self._helpers[key] = HelperView.of_member(name, view, member)

@@ -34,6 +34,7 @@ from feast_bc.online.request import STATES, Request
 from feast_bc.online.stores import reader_for_table, writer_for
 from feast_bc.online.writer import ViewValues
 from feast_bc.rule import Rows, State
+from feast_bc.views.serving import cannot_push
 from feast_bc.views.source import BackwardCompatibleSource, view_name
 from feast_bc.views.stored_views import native_view, state_view
 
@@ -91,8 +92,12 @@ def push_vectors(
         DimensionError, InvalidVectorsError: a vector is null, not finite, or of another dimension;
             a timestamp is missing, has no time zone, or lies in the future. Nothing is written
             then.
+        ProviderError: the embedding keeps unchanged vectors.
     """
     source: BackwardCompatibleSource = view.batch_source
+    views = _views(view, applied)
+    if any(each.batch_source.keep_unchanged is not None for each in views):
+        raise cannot_push(source.embedding)
     now = clock.now()
     pushed = _check(view, frame, now)
     (stored,) = reader_for_table(store, config, view, pushed.keys).read(Request((STATES,)))
@@ -108,7 +113,7 @@ def push_vectors(
         wins = newest & _wins(source, source.version, state, pushed, now)
         values = [
             _values(target, source.version, taken, pushed)
-            for target in _views(view, applied)
+            for target in views
             if (taken := _take(target.batch_source, source.version, state, pushed, now, wins)).any()
         ]
     state.know(source.version, pushed.rows, wins, pushed=True)

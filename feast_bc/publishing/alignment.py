@@ -11,10 +11,14 @@ from pydantic.dataclasses import dataclass
 
 from feast_bc.catalog.published_version import PublishedVersion
 from feast_bc.errors import ArtifactError
+from feast_bc.publishing.probe_suite import ProbeReport
 from feast_bc.stored_format import first_problem
 
 NOTHING_SHARED = "unknown: the two versions share no entity."
 """The note of an alignment between versions that cannot be compared."""
+
+MANY_NEAR_ZERO, MANY_MEAN_DOMINATED = 0.2, 0.5
+"""Shares of vectors from which a report warns."""
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -32,12 +36,22 @@ class Alignment:
             z are 0.
         cosine: the mean cosine of z~ and z over the z that are not 0, which have no direction;
             z~ = 0 counts as 0. None if there was nothing to compare.
+        neighbour_overlap: the share of its 10 nearest neighbours that an entity keeps.
+        dot_product_correlation: the rank correlation of products of two vectors. Both are as in
+            `feast_bc.publishing.geometry`, and None in reports of older releases.
     """
 
     entities: int
     centred_error: float | None = None
     error_of_mean: float | None = None
     cosine: float | None = None
+    neighbour_overlap: float | None = None
+    dot_product_correlation: float | None = None
+
+    @property
+    def r_squared(self) -> float | None:
+        """R^2 = 1 - centred_error^2, the share of the variance that the map explains."""
+        return None if self.centred_error is None else 1 - self.centred_error**2
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -51,6 +65,13 @@ class VersionAlignment:
         on_held_out: on those among them which the fit did not see; None if the artifact does
             not declare a holdout.
         note: why it is not known, if it is not.
+        previous_error: the centred error of the chain k-1 -> version, measured on the same
+            footing: what the view's readers had before. None for version k-1 itself.
+        singular_values: the largest and the smallest of the chain; None where it is not affine.
+        near_zero, mean_dominated: shares of the version's native vectors, as in
+            `feast_bc.publishing.geometry`.
+        probes: what small consumer models keep of their skill. Like the four before it None in
+            reports of older releases.
     """
 
     version: int
@@ -58,6 +79,11 @@ class VersionAlignment:
     on_all: Alignment
     on_held_out: Alignment | None = None
     note: str | None = None
+    previous_error: float | None = None
+    singular_values: tuple[float, float] | None = None
+    near_zero: float | None = None
+    mean_dominated: float | None = None
+    probes: ProbeReport | None = None
 
     @property
     def decisive(self) -> tuple[str, Alignment]:
@@ -65,6 +91,23 @@ class VersionAlignment:
         if self.on_held_out is not None and self.on_held_out.entities:
             return "held_out", self.on_held_out
         return "all", self.on_all
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What about the version's native vectors makes some figures say little."""
+        found = []
+        of = f"of the vectors of version {self.version}"
+        if self.near_zero is not None and self.near_zero >= MANY_NEAR_ZERO:
+            found.append(
+                f"{self.near_zero:.0%} {of} are near zero: the smallest bias moves them across the "
+                "thresholds of tree models. Fit the transformation without a bias (bias=False)."
+            )
+        if self.mean_dominated is not None and self.mean_dominated >= MANY_MEAN_DOMINATED:
+            found.append(
+                f"{self.mean_dominated:.0%} {of} are little more than their mean: cosines near 1 "
+                "say nothing. Look at the centred error and at the probes."
+            )
+        return tuple(found)
 
 
 @dataclass(frozen=True, config=_STRICT)

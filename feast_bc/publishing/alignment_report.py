@@ -20,6 +20,14 @@ from feast_bc.publishing.alignment import (
     VersionAlignment,
 )
 from feast_bc.publishing.centred_error import centred_error, error_of_mean
+from feast_bc.publishing.geometry import (
+    dot_product_correlation,
+    mean_dominated,
+    near_zero,
+    neighbour_overlap,
+    singular_values,
+)
+from feast_bc.publishing.probe_suite import probe_suite
 from feast_bc.transforms import BackwardTransform
 from feast_bc.transforms.holdout import Holdout
 
@@ -36,6 +44,7 @@ def alignment_report(
     older: Mapping[int, NativeVectors | FeastBCError],
     *,
     holdout: Holdout | None = None,
+    previous: Sequence[BackwardTransform] = (),
     cap: int = SAMPLE_CAP,
     progress: Progress | None = None,
 ) -> AlignmentReport:
@@ -49,6 +58,7 @@ def alignment_report(
         older: per older version its native vectors, or the error that reading them gave: the
             report then says so, because old vectors may have been deleted.
         holdout: which entities the fit of B_k did not see, if the artifact declares it.
+        previous: the chains k-1 -> j that these replace, to be measured beside them.
         cap: compare at most so many entities per version.
         progress: called as sources are read.
 
@@ -56,6 +66,7 @@ def alignment_report(
         DimensionError: a chain does not fit the vectors.
     """
     version = chains[0].from_version if chains else 0
+    before = _previous_errors(version, previous, older, holdout, cap, progress)
     pairs = {}
     for chain in chains:
         native = older[chain.to_version]
@@ -75,8 +86,37 @@ def alignment_report(
         mapped = chain.apply(vectors[np.searchsorted(rows, _column(pair.sample, ROW))])
         target = _take_unordered(native, _column(pair.sample, _OLDER_ROW), progress)
         unseen = None if holdout is None else holdout.contains(_keys(pair.sample, newest.keys))
-        entries.append(_compare(chain.to_version, pair.common, mapped, target, unseen))
+        found = _compare(chain, pair.common, mapped, target, unseen)
+        entries.append(replace(found, previous_error=before.get(chain.to_version)))
     return AlignmentReport(version, newest.entities, tuple(entries), to_datetime(newest.first))
+
+
+def _previous_errors(
+    version: int,
+    previous: Sequence[BackwardTransform],
+    older: Mapping[int, NativeVectors | FeastBCError],
+    holdout: Holdout | None,
+    cap: int,
+    progress: Progress | None,
+) -> dict[int, float | None]:
+    """By version j: the centred error of k-1 -> j today, where both versions can be read."""
+    newest = older.get(version - 1)
+    if not isinstance(newest, NativeVectors):
+        return {}
+    found: dict[int, float | None] = {}
+    for chain in previous:
+        native = older[chain.to_version]
+        if not isinstance(native, NativeVectors):
+            continue
+        pair = _pair(newest, native, cap)
+        mapped = chain.apply(newest.take(_column(pair.sample, ROW), progress))
+        target = _take_unordered(native, _column(pair.sample, _OLDER_ROW), progress)
+        if holdout is not None:
+            unseen = holdout.contains(_keys(pair.sample, newest.keys))
+            if unseen.any():
+                mapped, target = mapped[unseen], target[unseen]
+        found[chain.to_version] = centred_error(mapped, target)
+    return found
 
 
 @dataclass(frozen=True)
@@ -119,13 +159,18 @@ def _take_unordered(
 
 
 def _compare(
-    version: int, common: int, mapped: Matrix, target: Matrix, held_out: Mask | None
+    chain: BackwardTransform, common: int, mapped: Matrix, target: Matrix, held_out: Mask | None
 ) -> VersionAlignment:
+    judged = held_out if held_out is not None and held_out.any() else None
     found = VersionAlignment(
-        version=version,
+        version=chain.to_version,
         common=common,
         on_all=_align(mapped, target),
         on_held_out=None if held_out is None else _align(mapped[held_out], target[held_out]),
+        singular_values=singular_values(chain),
+        near_zero=near_zero(target),
+        mean_dominated=mean_dominated(target),
+        probes=probe_suite(target, mapped, judged=judged),
     )
     return replace(found, note=_note(found))
 
@@ -156,6 +201,8 @@ def _align(mapped: Matrix, target: Matrix) -> Alignment:
         centred_error(mapped, target),
         error_of_mean(target),
         float(cosines[directed].mean()) if directed.any() else None,
+        neighbour_overlap(target, mapped),
+        dot_product_correlation(target, mapped),
     )
 
 

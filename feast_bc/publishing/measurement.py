@@ -11,6 +11,7 @@ from feast.repo_config import RepoConfig
 from feast_bc.catalog.published_version import PublishedVersion
 from feast_bc.errors import ChainGapError, DirectionError, FeastBCError
 from feast_bc.native.native_vectors import NativeVectors, Progress, read_native_vectors
+from feast_bc.publishing.source_check import check_source
 from feast_bc.transforms import BackwardTransform, compose
 from feast_bc.transforms.artifact import load_artifact
 from feast_bc.transforms.holdout import Holdout
@@ -46,15 +47,18 @@ def load_link(
     return transform, holdout, manifest.metrics
 
 
-def chains_of(
+def links_below(
     embedding: str, transform: BackwardTransform, older: Sequence[PublishedVersion]
 ) -> list[BackwardTransform]:
-    """k -> k-1, ..., k -> 0; fails early where a link does not fit the older ones.
+    """B_1, ..., B_{k-1}, read once.
 
     Args:
         embedding: its name.
         transform: B_k.
         older: versions 0, ..., k-1.
+
+    Raises:
+        ChainGapError: one of them is missing.
     """
     k = transform.from_version
     if len(older) < k:
@@ -62,27 +66,33 @@ def chains_of(
             f"{embedding} version {k}: version {len(older)} must be published first; published: "
             f"{', '.join(str(v.version) for v in older) or 'none'}."
         )
-    return chains_over(transform, [v.transform.load() for v in older[1:] if v.transform])
+    return [v.transform.load() for v in older[1:k] if v.transform]
 
 
 def chains_over(
     transform: BackwardTransform, links: Sequence[BackwardTransform]
 ) -> list[BackwardTransform]:
-    """k -> k-1, ..., k -> 0, given B_k and B_1, ..., B_{k-1}."""
+    """k -> k-1, ..., k -> 0, given B_k and B_1, ..., B_{k-1}; fails where a link does not fit."""
     chains = [transform]
     for link in reversed(links):
         chains.append(compose([chains[-1], link]))
     return chains
 
 
+def previous_chains(links: Sequence[BackwardTransform]) -> list[BackwardTransform]:
+    """k-1 -> k-2, ..., k-1 -> 0, given B_1, ..., B_{k-1}: what served before version k."""
+    return chains_over(links[-1], links[:-1]) if links else []
+
+
 def read_natives(
     versions: Sequence[PublishedVersion], config: RepoConfig | None, stages: Stages
 ) -> Natives:
-    """The native vectors of published versions, as far as they can be read."""
+    """The native vectors of published versions, as far as they are what was published."""
     read: dict[int, NativeVectors | FeastBCError] = {}
     for published in versions:
         manifest = published.manifest
         try:
+            check_source(published, config)
             read[published.version] = read_native_vectors(
                 manifest.source,
                 join_keys=manifest.join_keys,

@@ -16,9 +16,18 @@ from feast_bc.catalog.link import check_join_keys
 from feast_bc.errors import CatalogError, ChainGapError
 from feast_bc.native.native_vectors import read_native_vectors
 from feast_bc.publishing.alignment_report import alignment_report
-from feast_bc.publishing.measurement import Stages, chains_of, load_link, read_natives, silent
+from feast_bc.publishing.measurement import (
+    Stages,
+    chains_over,
+    links_below,
+    load_link,
+    previous_chains,
+    read_natives,
+    silent,
+)
 from feast_bc.publishing.quality_gate import QualityGate, Verdict
 from feast_bc.publishing.refusal import Check, waive
+from feast_bc.publishing.source_check import check_source
 from feast_bc.publishing.vector_checks import check_key_kinds, vectors_ahead
 
 
@@ -35,6 +44,7 @@ def publish_version(
     config: RepoConfig | None = None,
     gate: QualityGate | None = None,
     force: Collection[Check] = (),
+    max_shrink: float | None = None,
     stages: Stages = silent,
 ) -> CatalogChange:
     """Check every native vector of version k, measure B_k, and publish.
@@ -54,10 +64,15 @@ def publish_version(
         gate: the thresholds; `QualityGate()` by default.
         force: the checks to waive (`feast_bc.publishing.refusal.GATE_CHECKS`, "future-vectors");
             those that did not pass are kept in the event.
+        max_shrink: of a version that is published already: which share of its rows may be gone;
+            what its source holds now is noted then. None for `MAX_SHRINK`, and notes nothing new
+            unless nothing was noted.
         stages: tells progress.
 
     Raises:
         QualityGateError: the gate does not pass, or vectors lie in the future.
+        SourceChangedError: the version is published already, and its source does not hold what it
+            held then.
         InvalidVectorsError, DimensionError: as `read_native_vectors`; also for join keys of
             another type than the older versions'.
         ArtifactError: as `load_artifact`.
@@ -75,7 +90,8 @@ def publish_version(
             f"{embedding} version {version} needs its backward transformation {version} -> "
             f"{version - 1}. Name its artifact (--transform DIR)."
         )
-    chains = [] if transform is None else chains_of(embedding, transform, older)
+    links = [] if transform is None else links_below(embedding, transform, older)
+    chains = [] if transform is None else chains_over(transform, links)
     keys = join_keys or (older[0].manifest.join_keys if older else None)
     if not keys:
         raise CatalogError(
@@ -104,6 +120,7 @@ def publish_version(
             chains,
             natives,
             holdout=holdout,
+            previous=previous_chains(links),
             progress=stages("measuring the alignment"),
         )
         kept["alignment"] = report.to_json()
@@ -112,7 +129,7 @@ def publish_version(
     waived: tuple[Check, ...] = ()
     if version == len(known.versions):  # what stands there already is not judged anew
         waived = waive(verdict.refusals, force, f"{of} is not published")
-    return catalog.publish(
+    change = catalog.publish(
         embedding,
         version,
         source=source,
@@ -124,5 +141,14 @@ def publish_version(
         metrics=kept,
         forced=bool(waived),
         gate=verdict.to_json(waived) if chains or waived else None,
+        contents=native.contents,
         known=known,
     )
+    if change.changed:
+        return change
+    noted = change.published.contents
+    if noted is not None:
+        check_source(change.published, config, max_shrink=max_shrink, thorough=True)
+        if max_shrink is None:
+            return change
+    return catalog.recount(embedding, version, native.contents)

@@ -28,6 +28,9 @@ MAX_CENTRED_ERROR = 0.5
 """Three quarters of the variance explained. Held-out entities of the demo's data: maps trained with
 their model have .09 to .25, maps fitted afterwards .29 to .41, no map (NoBC) 1.9 to 2.9."""
 
+MIN_AGREEMENT = 0.5
+"""Half of the skill of every kind of small consumer model."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -62,6 +65,7 @@ class Verdict:
         return {
             "max_centred_error": self.gate.max_centred_error,
             "min_cosine": self.gate.min_cosine,
+            "min_agreement": self.gate.min_agreement,
             "measured": list(self.measured),
             "reasons": list(self.reasons),
             "passed": self.passed,
@@ -80,10 +84,14 @@ class QualityGate:
         max_centred_error: ||z~ - z||_F / ||z - mean(z)||_F may be this at most; the mean vector
             alone has 1.
         min_cosine: the mean cosine must be this at least; None for no such threshold.
+        min_agreement: every kind of small consumer model must keep this share of its skill at
+            least (`ProbeReport.agreement`); None for no such threshold. Where the probes were not
+            run, because too few entities are shared or by an older release, it is not asked.
     """
 
     max_centred_error: float = MAX_CENTRED_ERROR
     min_cosine: float | None = None
+    min_agreement: float | None = MIN_AGREEMENT
 
     def measure(self, report: AlignmentReport | None, retired: Iterable[int] = ()) -> Verdict:
         """Hold a version's alignment against the thresholds.
@@ -106,7 +114,10 @@ class QualityGate:
             wrong = self._reasons(report.version, entry)
             if entry.version not in retired:
                 on, alignment = entry.decisive
-                measured.append({"version": entry.version, "on": on, **asdict(alignment)})
+                probes = None if entry.probes is None else asdict(entry.probes)
+                measured.append(
+                    {"version": entry.version, "on": on, **asdict(alignment), "probes": probes}
+                )
                 advice = _advice(report.version, entry, newer_passed)
                 refusals += [Refusal(check, reason, advice) for check, reason in wrong]
             newer_passed = newer_passed and not wrong
@@ -132,6 +143,13 @@ class QualityGate:
                 f"cosine {alignment.cosine:.4f} of {where}, expected at least {self.min_cosine:g}"
             )
             reasons.append(("cosine", reason))
+        for kind, kept in (entry.probes.by_kind if entry.probes else {}).items():
+            if self.min_agreement is not None and kept < self.min_agreement:
+                reason = (
+                    f"small {kind} consumers keep {kept:.4f} of their skill with {where}, expected "
+                    f"at least {self.min_agreement:g}"
+                )
+                reasons.append(("agreement", reason))
         return reasons
 
 

@@ -9,12 +9,18 @@ from typing import Literal, get_args
 from feast_bc.errors import QualityGateError
 
 Check = Literal[
-    "centred-error", "cosine", "unmeasured", "future-vectors", "before-vectors", "closed-period"
+    "centred-error",
+    "cosine",
+    "agreement",
+    "unmeasured",
+    "future-vectors",
+    "before-vectors",
+    "closed-period",
 ]
 
 CHECKS: tuple[Check, ...] = get_args(Check)
 
-GATE_CHECKS: tuple[Check, ...] = ("centred-error", "cosine", "unmeasured")
+GATE_CHECKS: tuple[Check, ...] = ("centred-error", "cosine", "agreement", "unmeasured")
 """Of the quality gate: asked at publish, relink and activate. At publish "future-vectors" is asked
 too, at activate the last two."""
 

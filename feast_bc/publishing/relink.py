@@ -20,6 +20,7 @@ from feast_bc.publishing.measurement import (
     Stages,
     chains_over,
     load_link,
+    previous_chains,
     read_natives,
     silent,
 )
@@ -117,5 +118,6 @@ def _measure(
         chains_over(links[-1], links[:-1]),
         natives,
         holdout=holdout,
+        previous=previous_chains(links[:-1]),
         progress=stages(f"measuring the alignment of version {version}"),
     )

@@ -49,7 +49,7 @@ def check_key_kinds(native: NativeVectors, natives: Natives, of: str) -> None:
         if isinstance(older, FeastBCError):
             continue
         for key, found, expected in zip(
-            native.keys, native.key_kinds, older.key_kinds, strict=True
+            native.keys, native.contents.key_kinds, older.contents.key_kinds, strict=True
         ):
             if found != expected:
                 raise InvalidVectorsError(

@@ -17,6 +17,13 @@ In detail:
   a materialization up to a future t writes what the rule says at t.
 - A pushed row is a native row. Of rows of one version at one instant the later push stays, and a
   row of the batch source goes before a pushed one.
+- Where an embedding *keeps unchanged vectors*, its native rows say from when the entity's input is
+  unchanged. Where version k's row would give the value, an older version's row gives it that says
+  the same instant as k's row, or a later one: it was computed from the same input, or from a newer
+  one, and is exact in a space nearer to j. It has to count itself: its version counts at t, it is
+  that version's newest row at or before t, within the TTL, with a vector. Of several versions the
+  oldest gives the value. A row that does not say, a pushed one among them, neither keeps another's
+  value nor is kept.
 - Where native rows are stored and values are worked out when they are read, a row is kept while
   some view may take a value from it: at once or later, with no new row, after a given number of
   rollbacks. A pushed row is kept, for it stands nowhere else.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from feast_bc.columns.arrays import NEVER, Instants, Mask
+from feast_bc.columns.arrays import NEVER, Instants, Mask, RowNumbers
 from feast_bc.columns.instants import to_micros
 from feast_bc.rule.activation import Activation, active_at, boundaries
 
@@ -47,10 +47,18 @@ class Rows(NamedTuple):
     Attributes:
         instant: shape `(n,)`, its timestamp in microseconds; NEVER where there is no row.
         has_vector: shape `(n,)`, whether there is a row and its vector is not null.
+        unchanged: shape `(n,)`, from when the entity's input is unchanged, as the row says; NEVER
+            where it does not. None: no row says so.
     """
 
     instant: Instants
     has_vector: Mask
+    unchanged: Instants | None = None
+
+    def of(self, entities: RowNumbers | Mask) -> Rows:
+        """The rows of some entities."""
+        unchanged = None if self.unchanged is None else self.unchanged[entities]
+        return Rows(self.instant[entities], self.has_vector[entities], unchanged)
 
 
 @dataclass(frozen=True)
@@ -60,10 +68,13 @@ class Plan:
     Attributes:
         members: versions j, j+1, ..., K, in that order.
         ttl: for how many microseconds a row counts; None for ever.
+        keep_unchanged: what the native rows call the instant from which an entity's input is
+            unchanged, where unchanged vectors are kept; None where they are not.
     """
 
     members: tuple[Member, ...]
     ttl: int | None = None
+    keep_unchanged: str | None = None
     _counting: dict[int, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -78,7 +89,7 @@ class Plan:
         A newer version that was never activated has no say: publishing it changes nothing.
         """
         last = max(self.ever_counting)
-        decided = {
+        decided: dict[str, object] = {
             "ttl": self.ttl,
             "members": [
                 [
@@ -95,6 +106,8 @@ class Plan:
                 if member.version <= last
             ],
         }
+        if self.keep_unchanged is not None:
+            decided["keep_unchanged"] = self.keep_unchanged
         return hashlib.sha256(json.dumps(decided).encode()).digest()
 
     @cached_property
@@ -128,30 +141,41 @@ class Plan:
         mask: Mask = rows.has_vector & (rows.instant >= at - self.ttl)
         return mask
 
-    def winners(self, at: Instants | int, usable: Mapping[int, Mask]) -> Winners:
+    def winners(
+        self,
+        at: Instants | int,
+        usable: Mapping[int, Mask],
+        unchanged: Mapping[int, Instants] | None = None,
+    ) -> Winners:
         """Which version's native row gives each value.
 
         Args:
             at: the instant t, or one for each row.
             usable: per version k >= j a mask of shape `(n,)`: a row of k exists at or before t,
                 within the TTL, and has a vector. Versions left out have none.
+            unchanged: per version `Rows.unchanged`; versions whose rows do not say are left out.
 
         Returns:
             int16 of shape `(n,)`: the winning version, or NONE.
         """
         winner = np.full(len(next(iter(usable.values()))), NONE, np.int16)
         versions = reversed(self.counting(at)) if isinstance(at, int) else self.ever_counting
+        counting: dict[int, Mask] = {}
         for version in versions:  # oldest first: a newer usable version overwrites
             if version in usable:
                 counts = usable[version]
                 if not isinstance(at, int):
                     counts = counts & self.counts(version, at)
+                counting[version] = counts
                 winner[counts] = version
-        return winner
+        if self.keep_unchanged is None or not unchanged:
+            return winner
+        return _kept(winner, counting, unchanged)
 
     def winners_now(self, at: int, rows: Mapping[int, Rows]) -> Winners:
         """`winners` for one instant, given each version's newest rows."""
-        return self.winners(at, {version: self.usable(row, at) for version, row in rows.items()})
+        unchanged = {k: row.unchanged for k, row in rows.items() if row.unchanged is not None}
+        return self.winners(at, {k: self.usable(row, at) for k, row in rows.items()}, unchanged)
 
     def may_win(self, version: int, since: int, rows: Mapping[int, Rows], rolled_back: int) -> Mask:
         """Whose row of a version may give the value at an instant from `since` on.
@@ -221,7 +245,8 @@ class Plan:
         """Which values at `until` may differ from those at `since`.
 
         A value changes when the winning row arrives, or when a newer version loses its own: a row
-        without a vector arrives, or a row expires. No cut-over may lie in between.
+        without a vector arrives, or a row expires. Where unchanged vectors are kept, any version's
+        row may decide which gives the value. No cut-over may lie in between.
 
         Args:
             since, until: the window, in microseconds. Rows that arrive at `since` itself count.
@@ -229,17 +254,18 @@ class Plan:
             rows: each version's newest row at `until`.
         """
         changed = np.zeros(winner.shape, bool)
+        keeps = self.keep_unchanged is not None
         for version in self.counting(until):
             if version not in rows:
                 continue
-            instant, has_vector = rows[version]
+            instant, has_vector, _ = rows[version]
             arrived = instant >= since
-            changed |= arrived & (winner == version)
+            changed |= arrived & (keeps | (winner == version))
             ended = arrived & ~has_vector
             if self.ttl is not None:
                 expires = instant + self.ttl
                 ended |= (expires >= since) & (expires < until)
-            changed |= ended & (winner < version)
+            changed |= ended & (keeps | (winner < version))
         return changed
 
     def touched(self, since: int, until: int, rows: Mapping[int, Rows]) -> Mask:
@@ -262,3 +288,18 @@ class Plan:
     def _edges(self) -> list[int]:
         newer = self.members[1:]
         return sorted(edge for member in newer for edge in boundaries(member.activations))
+
+
+def _kept(
+    winner: Winners, usable: Mapping[int, Mask], unchanged: Mapping[int, Instants]
+) -> Winners:
+    """The winners, where unchanged vectors are kept: the oldest whose row has seen as much."""
+    seen = np.full(winner.shape, NEVER, np.int64)
+    for version, instants in unchanged.items():
+        np.copyto(seen, instants, where=winner == version)
+    kept: Winners = winner.copy()
+    for version in sorted(usable, reverse=True):  # newest first: an older one overwrites
+        if version in unchanged:
+            as_new = (seen != NEVER) & (unchanged[version] >= seen)
+            kept[usable[version] & as_new & (version < winner)] = version
+    return kept

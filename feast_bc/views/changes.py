@@ -14,14 +14,14 @@ from feast_bc.columns.align import align
 from feast_bc.columns.arrays import NEVER, Instants, Mask, RowNumbers
 from feast_bc.columns.instants import to_micros
 from feast_bc.columns.timestamps import to_instants
-from feast_bc.native.latest_rows import TIMESTAMP, VECTOR
+from feast_bc.native.latest_rows import TIMESTAMP, VECTOR, said_unchanged
 from feast_bc.rule import Plan, Rows, Winners
 from feast_bc.views.source import BackwardCompatibleSource
 from feast_bc.views.values import values
 
 PullNative = Callable[[EmbeddingVersion, datetime], pa.Table]
 """(version, end) -> its latest native row per entity at or before `end`, with the columns
-`join_keys`, `VECTOR` and `TIMESTAMP`."""
+`join_keys`, `VECTOR` and `TIMESTAMP`, and UNCHANGED where unchanged vectors are kept."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,7 @@ class Changes:
 
     def instants(self, entities: RowNumbers | Mask) -> Instants:
         """The event timestamps of some entities' values, in microseconds."""
-        rows = {
-            version: Rows(each.instant[entities], each.has_vector[entities])
-            for version, each in self._rows.items()
-        }
+        rows = {version: each.of(entities) for version, each in self._rows.items()}
         instants = self._plan.instants(self.winner[entities], self._until, rows)
         instants[instants == NEVER] = self._until
         return instants
@@ -107,7 +104,10 @@ def changed_values(
     keys, places = align([table.select(list(join_keys)) for table in tables])
     rows = {
         member.version: rows_at(
-            place, to_instants(table[TIMESTAMP]), np.asarray(table[VECTOR].is_valid())
+            place,
+            to_instants(table[TIMESTAMP]),
+            np.asarray(table[VECTOR].is_valid()),
+            said_unchanged(table),
         )
         for member, table, place in zip(members, tables, places, strict=True)
     }
@@ -126,21 +126,28 @@ def changed_values(
     )
 
 
-def rows_at(place: RowNumbers, instants: Instants, has_vector: Mask) -> Rows:
+def rows_at(
+    place: RowNumbers, instants: Instants, has_vector: Mask, unchanged: Instants | None = None
+) -> Rows:
     """A version's newest rows for some entities.
 
     Args:
         place: shape `(n,)`, each entity's row in the version's table, or -1.
         instants, has_vector: shape `(m,)`, that table's timestamps and validity.
+        unchanged: shape `(m,)`, as in `Rows`.
     """
     present = place >= 0
+    found = Rows(instants, has_vector, unchanged)
     if len(place) == len(instants) and np.array_equal(place, np.arange(len(place))):
-        return Rows(instants, has_vector)
-    instant = np.full(len(place), NEVER, np.int64)
-    instant[present] = instants[place[present]]
-    valid = np.zeros(len(place), bool)
-    valid[present] = has_vector[place[present]]
-    return Rows(instant, valid)
+        return found
+    there = found.of(place[present])
+    spread = Rows(np.full(len(place), NEVER, np.int64), np.zeros(len(place), bool))
+    spread.instant[present], spread.has_vector[present] = there.instant, there.has_vector
+    if there.unchanged is None:
+        return spread
+    said = np.full(len(place), NEVER, np.int64)
+    said[present] = there.unchanged
+    return spread._replace(unchanged=said)
 
 
 def _take(column: pa.ChunkedArray, row: RowNumbers) -> pa.ChunkedArray:

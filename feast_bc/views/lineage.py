@@ -7,9 +7,9 @@ without a word: stored vectors would be read as another version's.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
+from feast_bc.accepted import is_accepted
 from feast_bc.errors import LineageError
 from feast_bc.transforms.artifact import digest
 from feast_bc.views.source import BackwardCompatibleSource
@@ -31,7 +31,7 @@ def check_lineage(
         LineageError: it is older, or from another catalog, and was not accepted by name.
     """
     accepted = f"{source.embedding}@{head(source)}"
-    if accepted in os.environ.get(ACCEPT, "").replace(" ", "").split(","):
+    if is_accepted(ACCEPT, accepted):
         return
     for before in registered:
         problem = _problem(before, source) if before.embedding == source.embedding else None
@@ -40,6 +40,29 @@ def check_lineage(
                 f"{source.name} cannot be applied over {before.name} as the registry has it: "
                 f"{problem} If what you apply is what you want, set {ACCEPT}={accepted} for this "
                 "one apply, and materialize the whole past afterwards (`feast materialize`)."
+            )
+
+
+def check_none_vanishes(
+    deleted: Iterable[BackwardCompatibleSource], staying: Iterable[BackwardCompatibleSource]
+) -> None:
+    """Refuse to delete all views that there are of an embedding.
+
+    Args:
+        deleted: the sources of the version views that are to go.
+        staying: those of the version views that are there afterwards.
+
+    Raises:
+        LineageError: an embedding would go, and was not given up by name.
+    """
+    gone = {source.embedding for source in deleted} - {source.embedding for source in staying}
+    for embedding in sorted(gone):
+        if not is_accepted(ACCEPT, f"{embedding}@none"):
+            raise LineageError(
+                f"The registry has views of the embedding {embedding!r}, the definitions none: "
+                "every consumer of it would lose its features. Is the catalog lost, or another one "
+                f"named? If the embedding is to go, set {ACCEPT}={embedding}@none for this one "
+                "apply."
             )
 
 

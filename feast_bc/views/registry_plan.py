@@ -64,6 +64,7 @@ class MemberEntry(Part):
     retired: bool
     manifest_sha256: str
     replaced_transform: str = ""
+    contents: str = ""
 
     @classmethod
     def of(cls, member: EmbeddingVersion) -> MemberEntry:
@@ -80,6 +81,7 @@ class MemberEntry(Part):
             retired=member.retired,
             manifest_sha256=member.manifest_sha256,
             replaced_transform=member.replaced_transform,
+            contents=member.contents,
         )
 
     def as_version(self, *, of: str) -> EmbeddingVersion:
@@ -93,6 +95,7 @@ class MemberEntry(Part):
             retired=self.retired,
             manifest_sha256=self.manifest_sha256,
             replaced_transform=self.replaced_transform,
+            contents=self.contents,
         )
 
 
@@ -105,16 +108,18 @@ class RegistryPlan(StoredFormat):
         serving: what stands in the online store.
         rollback_versions: after so many rollbacks a view that is served on read still has its
             values at hand. Schema 1 has no such field: it is 1.
-        members: versions j, j+1, ..., K.
+        members: versions j, j+1, ..., K; before schema 3 without what their sources held.
         older: versions 0, 1, ..., j-1.
         history: the lineage of the catalog that the versions come from, see
             `feast_bc.catalog.shelf`; None where they come from none.
+        keep_unchanged: the column of the native rows that says from when the entity's input is
+            unchanged, where unchanged vectors are kept; None where they are not.
     """
 
     NOUN = "the plan of a version view"
     REMEDY = "Run `feast apply` again."
-    SCHEMA = 2
-    SINCE: ClassVar = {"rollback_versions": 2, "history": 2}
+    SCHEMA = 3
+    SINCE: ClassVar = {"rollback_versions": 2, "history": 2, "keep_unchanged": 3}
 
     embedding: str
     ttl_seconds: float | None = Field(ge=0, lt=1e13)  # what a timedelta holds
@@ -123,6 +128,7 @@ class RegistryPlan(StoredFormat):
     older: tuple[MemberEntry, ...]
     rollback_versions: int = Field(default=ROLLBACK_VERSIONS, ge=0, lt=2**31)
     history: tuple[str, ...] | None = None
+    keep_unchanged: str | None = None
 
     @model_validator(mode="after")
     def _versions_form_a_chain(self) -> Self:
@@ -142,6 +148,7 @@ class RegistryPlan(StoredFormat):
         members: Sequence[EmbeddingVersion],
         older: Sequence[EmbeddingVersion],
         history: Sequence[str] | None,
+        keep_unchanged: str | None,
     ) -> RegistryPlan:
         """The plan of a view, from the versions themselves."""
         return cls(
@@ -153,6 +160,7 @@ class RegistryPlan(StoredFormat):
             members=tuple(map(MemberEntry.of, members)),
             older=tuple(map(MemberEntry.of, older)),
             history=None if history is None else tuple(history),
+            keep_unchanged=keep_unchanged,
         )
 
     @property

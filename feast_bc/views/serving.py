@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from feast_bc.errors import CatalogError
+from feast_bc.errors import CatalogError, ProviderError
 
 Serving = Literal["materialized", "on_read"]
 
@@ -38,4 +38,32 @@ def check_serving(serving: str) -> Serving:
             return known  # type: ignore[no-any-return]
     raise CatalogError(
         f"Unknown serving {serving!r}; expected one of {', '.join(map(repr, get_args(Serving)))}."
+    )
+
+
+def check_kept(embedding: str, keep_unchanged: str | None, serving: Serving, *, push: bool) -> None:
+    """Refuse what cannot keep unchanged vectors.
+
+    Raises:
+        ProviderError: the views are served on read, or have push sources.
+    """
+    if keep_unchanged is None:
+        return
+    if serving == ON_READ:
+        raise ProviderError(
+            f"{embedding}: keep_unchanged needs to know which rows have seen the same input when "
+            f"values are written; with serving={ON_READ!r} they are worked out later, from vectors "
+            f"alone. Use serving={MATERIALIZED!r}, or leave keep_unchanged out."
+        )
+    if push:
+        raise cannot_push(embedding)
+
+
+def cannot_push(embedding: str) -> ProviderError:
+    """Rows are pushed to an embedding that keeps unchanged vectors."""
+    return ProviderError(
+        f"{embedding}: it keeps unchanged vectors, and a pushed row does not say from when its "
+        "entity's input is unchanged. A newer version's vector may have to take its place, which "
+        "stands in the batch source only. Write the row to the batch source and materialize, or "
+        "leave keep_unchanged and push out."
     )

@@ -16,8 +16,8 @@ from feast.repo_config import RepoConfig
 from feast.value_type import ValueType
 
 from feast_bc.catalog.versions import EmbeddingVersion
-from feast_bc.errors import ProviderError
-from feast_bc.native.batch_source import check_format
+from feast_bc.errors import InvalidVectorsError, ProviderError
+from feast_bc.native.batch_source import check_format, column_in
 from feast_bc.rule import Digests, Member, Plan
 from feast_bc.transforms import BackwardTransform
 from feast_bc.transforms.chain import load_chain
@@ -28,6 +28,7 @@ from feast_bc.views.serving import (
     ON_READ,
     ROLLBACK_VERSIONS,
     Serving,
+    check_kept,
     check_rollback_versions,
     check_serving,
 )
@@ -58,6 +59,9 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             values at hand.
         history: the lineage of the catalog that the versions come from, see
             `feast_bc.catalog.shelf`; None where they come from none.
+        keep_unchanged: the column of every version's rows (after the field mapping) that says from
+            when the entity's input is unchanged, where unchanged vectors are kept; see
+            `feast_bc.rule`. None where they are not.
         timestamp_field: the name that rows pulled from this source use for their event timestamp.
     """
 
@@ -72,6 +76,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         serving: Serving = MATERIALIZED,
         rollback_versions: int = ROLLBACK_VERSIONS,
         history: Sequence[str] | None = None,
+        keep_unchanged: str | None = None,
         timestamp_field: str = "event_timestamp",
         description: str = "",
         tags: dict[str, str] | None = None,
@@ -92,6 +97,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         self.serving = check_serving(serving)
         self.rollback_versions = check_rollback_versions(rollback_versions)
         self.history = None if history is None else tuple(history)
+        self.keep_unchanged = keep_unchanged
         self._chains: dict[int, BackwardTransform] = {}
 
     @property
@@ -145,7 +151,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         # A transformation leads on from its version: the version's own view does without it.
         members = [Member(own.version, own.native_digest, own.activations)]
         members += (Member(m.version, m.digest, m.activations) for m in newer)
-        return Plan(tuple(members), micros)
+        return Plan(tuple(members), micros, self.keep_unchanged)
 
     @cached_property
     def digests(self) -> Digests:
@@ -165,13 +171,19 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             serving=self.serving,
             rollback_versions=self.rollback_versions,
             history=self.history,
+            keep_unchanged=self.keep_unchanged,
             timestamp_field=self.timestamp_field,
         )
 
     def with_serving(self, serving: Serving) -> BackwardCompatibleSource:
-        """The same source with another serving."""
+        """The same source with another serving.
+
+        Raises:
+            ProviderError: the embedding keeps unchanged vectors; that serving cannot.
+        """
         source = self.of_version(self.version)
         source.serving = check_serving(serving)
+        check_kept(self.embedding, self.keep_unchanged, source.serving, push=False)
         return source
 
     def native(self, version: int) -> BackwardCompatibleSource:
@@ -206,6 +218,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             members=self.members,
             older=self.older,
             history=self.history,
+            keep_unchanged=self.keep_unchanged,
         )
 
     def _to_proto_impl(self) -> DataSourceProto:
@@ -234,6 +247,7 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
             serving=plan.serving,
             rollback_versions=plan.rollback_versions,
             history=plan.history,
+            keep_unchanged=plan.keep_unchanged,
             timestamp_field=data_source.timestamp_field,
             description=data_source.description,
             tags=dict(data_source.tags),
@@ -245,15 +259,33 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
 
         Raises:
             ProviderError: `feature_store.yaml` names another provider.
-            InvalidVectorsError: the offline store cannot tell a batch source's format.
+            InvalidVectorsError: the offline store cannot tell a batch source's format, or a source
+                does not say from when an input is unchanged.
             FeastBCError: the chain, or a file of it, is not what was published.
         """
         check_provider(config, self.name, self.embedding)
         for member in self.members:
             check_format(member.source, config)
             member.source.validate(config)
+            self._check_says_unchanged(member, config)
         for member in self.newer_members:
             self.chain_from(member.version)
+
+    def _check_says_unchanged(self, member: EmbeddingVersion, config: RepoConfig) -> None:
+        if self.keep_unchanged is None:
+            return
+        source, name = member.source, column_in(member.source, self.keep_unchanged)
+        columns = dict(source.get_table_column_names_and_types(config))
+        kind = source.source_datatype_to_feast_value_type()
+        if name in columns and kind(columns[name]) == ValueType.UNIX_TIMESTAMP:
+            return
+        found = f"it is {columns[name]}" if name in columns else f"it has {', '.join(columns)}"
+        raise InvalidVectorsError(
+            f"{self.embedding} keeps unchanged vectors: source {source.name!r} of version "
+            f"{member.version} needs a timestamp column {name!r} that says from when each "
+            f"entity's input is unchanged; {found}. Add it: null where it is not known, and the "
+            "event timestamp for rows of a version that nobody compares any more."
+        )
 
     @staticmethod
     def source_datatype_to_feast_value_type() -> Callable[[str], ValueType]:

@@ -66,7 +66,7 @@ def state_view(view: FeatureView) -> FeatureView:
     """The view that holds the states of the family's entities."""
     source = view.batch_source
     name = state_name(source.embedding, source.serving)
-    return view_like(view, name, Field(name=STATE, dtype=Bytes), source.members[0].source)
+    return view_like(view, name, [Field(name=STATE, dtype=Bytes)], source.members[0].source)
 
 
 def written_view(view: FeatureView) -> FeatureView:
@@ -91,4 +91,4 @@ def _like(view: FeatureView, source: BackwardCompatibleSource) -> FeatureView:
         vector_length=source.dim,
         vector_search_metric=feature.vector_search_metric,
     )
-    return view_like(view, source.name, vector, source)
+    return view_like(view, source.name, [vector], source)

@@ -19,6 +19,7 @@ from feast_bc.views.serving import (
     ON_READ,
     ROLLBACK_VERSIONS,
     Serving,
+    check_kept,
     check_rollback_versions,
     check_serving,
 )
@@ -31,7 +32,8 @@ class VersionedEmbedding:
     Args:
         name: the embedding's name, e.g. `user_embedding`.
         versions: versions 0, 1, ..., K, as `EmbeddingCatalog.versions` returns them. Retired
-            ones stay in the list: they are links of the chain, only their view is gone.
+            ones stay in the list: they are links of the chain, only their view is gone. With no
+            version there is no view.
         entities: the Feast entities that the vectors belong to.
         feature: the name of the one feature of each view.
         ttl: Feast's time to live, for all views of the family; None for no limit.
@@ -46,6 +48,12 @@ class VersionedEmbedding:
             It means nothing to views that are served materialized.
         history: the versions' `Shelf.lineage`, by which `feast apply` knows definitions that are
             older than the registry; None where they come from no catalog.
+        keep_unchanged: where entities whose input has not changed are to keep their vector, the
+            name of a timestamp column that every version's batch source has: from when the
+            entity's input is what the row was computed from. A row of an older version that says
+            the same instant as the newest version's row, or a later one, gives the view its value:
+            it is exact, and a transformed vector is not. Null where it is not known. Not with
+            `serving="on_read"` or `push`. None (the default): the newest version gives all values.
         push: whether each view also gets a Feast push source `<view>_push`, so that
             `store.push("user_embedding_v1_push", rows)` writes native vectors of version 1.
         tags, owner, description: as on `feast.FeatureView`.
@@ -55,7 +63,8 @@ class VersionedEmbedding:
     Raises:
         CatalogError: there is no such serving, or no such number of rollbacks.
         EntityKeyError: `entities` is empty, or holds something else.
-        ProviderError: a vector index on views that are served on read.
+        ProviderError: a vector index on views that are served on read; `keep_unchanged` on such, or
+            with `push`.
         ChainGapError, DirectionError, DimensionError: the versions form no chain.
     """
 
@@ -71,6 +80,7 @@ class VersionedEmbedding:
         serving: Serving = MATERIALIZED,
         rollback_versions: int = ROLLBACK_VERSIONS,
         history: Sequence[str] | None = None,
+        keep_unchanged: str | None = None,
         push: bool = False,
         tags: dict[str, str] | None = None,
         owner: str = "",
@@ -78,10 +88,6 @@ class VersionedEmbedding:
         vector_index: bool = False,
         vector_search_metric: str | None = None,
     ) -> None:
-        if not versions:
-            raise UnknownVersionError(
-                f"{name} has no versions; publish version 0 with `feast-bc publish {name} 0 ...`."
-            )
         check_versions(name, versions)
         if not entities or not all(isinstance(entity, Entity) for entity in entities):
             raise EntityKeyError(
@@ -94,6 +100,7 @@ class VersionedEmbedding:
                 f"{name}: vector_index needs the views' values in the online store, which "
                 f"serving={ON_READ!r} does not keep. Use serving={MATERIALIZED!r}."
             )
+        check_kept(name, keep_unchanged, serving, push=push)
         self.name = name
         self.versions = tuple(versions)
         self.entities = list(entities)
@@ -103,6 +110,7 @@ class VersionedEmbedding:
         self.serving = serving
         self.rollback_versions = check_rollback_versions(rollback_versions)
         self.history = history
+        self.keep_unchanged = keep_unchanged
         self.push = push
         self.tags = tags or {}
         self.owner = owner
@@ -113,13 +121,21 @@ class VersionedEmbedding:
 
     @classmethod
     def from_catalog(
-        cls, catalog: EmbeddingCatalog, name: str, *, entities: Sequence[Entity], **options: Any
+        cls,
+        catalog: EmbeddingCatalog,
+        name: str,
+        *,
+        entities: Sequence[Entity],
+        empty: bool = False,
+        **options: Any,
     ) -> VersionedEmbedding:
         """The versioned embedding with all versions that stand in `catalog`.
 
         Args:
             catalog: where the versions were published.
             name, entities: as on the constructor.
+            empty: whether it may have no version yet; then it has no view. If the registry has
+                views of it, `feast apply` refuses to delete them all.
             options: every other argument of the constructor.
 
         Raises:
@@ -128,14 +144,15 @@ class VersionedEmbedding:
             CatalogError: the catalog cannot be read.
             SignatureError: the environment asks for signatures, and a version has none.
         """
-        shelf = catalog.shelf(name)
+        shelf = catalog.shelf(name, empty=empty)
         if keys := required_keys():
             check_chain_signed(shelf, catalog.files, len(shelf.versions) - 1, keys)
         versions = [published.as_embedding_version() for published in shelf.versions]
         embedding = cls(
             name, versions=versions, history=shelf.lineage, entities=entities, **options
         )
-        embedding._check_join_keys(shelf.versions[0].manifest.join_keys)
+        if shelf.versions:
+            embedding._check_join_keys(shelf.versions[0].manifest.join_keys)
         return embedding
 
     def _check_join_keys(self, published: Sequence[str]) -> None:
@@ -204,6 +221,7 @@ class VersionedEmbedding:
             serving=self.serving,
             rollback_versions=self.rollback_versions,
             history=self.history,
+            keep_unchanged=self.keep_unchanged,
             tags=tags,
             owner=self.owner,
         )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 from feast import FeatureView, Field
 from feast.data_source import DataSource
 
 
-def view_like(view: FeatureView, name: str, feature: Field, source: DataSource) -> FeatureView:
-    """A view of one feature over `source`, with the entities and the TTL of `view`."""
-    made = FeatureView(name=name, schema=[feature], source=source, ttl=view.ttl)
+def view_like(
+    view: FeatureView, name: str, features: Sequence[Field], source: DataSource
+) -> FeatureView:
+    """A view of some features over `source`, with the entities and the TTL of `view`."""
+    made = FeatureView(name=name, schema=list(features), source=source, ttl=view.ttl)
     # The registry keeps the entities' names and columns, not the Entity objects that the
     # constructor takes.
     made.entities = view.entities

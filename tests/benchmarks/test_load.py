@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks import load
-from benchmarks.load_world import Answer, Period, World, out_of_date
+from benchmarks.load_world import Answer, Period, World, lateness
 
 WORLD = World(entities=30, dim=8, versions=4)
 IDS = np.array([3, 7, 11])
@@ -30,16 +31,22 @@ def test_a_vector_tells_its_version_and_its_space() -> None:
     assert WORLD.sources(1, IDS, WORLD.backward(2).apply(WORLD.native(2)[IDS]) * 0) == [None] * 3
 
 
-def test_versions_count_while_they_serve() -> None:
+@pytest.mark.parametrize(
+    ("began", "sources", "late"),
+    [
+        (11, {(0, 0), (1, 2)}, 1),
+        (16, {(0, 0)}, 6),
+        (16, {(0, 2), (1, 2)}, 0),
+        (30, {(0, 1), (1, 1)}, 0),
+        (30, {(1, 2)}, 10),
+        (16, {(0, 1)}, float("inf")),  # it serves from 19 on
+    ],
+)
+def test_versions_count_while_they_serve(
+    began: float, sources: set[tuple[int, int]], late: float
+) -> None:
     periods = [Period(0, 0, 10), Period(2, 9, 20), Period(1, 19)]
-    answers = [
-        Answer(11, 12, "on_read", frozenset({(0, 0), (1, 2)})),  # within the lag
-        Answer(16, 17, "on_read", frozenset({(0, 0)})),
-        Answer(30, 31, "on_read", frozenset({(0, 1), (1, 1)})),
-        Answer(30, 31, "on_read", frozenset({(1, 2)})),
-        Answer(16, 17, "on_read", frozenset({(1, 1)})),
-    ]
-    assert [out_of_date([answer], periods, lag=5) for answer in answers] == [0, 1, 0, 1, 1]
+    assert lateness(Answer(began, began + 1, "on_read", frozenset(sources)), periods) == late
 
 
 def test_a_server_under_load(tmp_path: Path) -> None:

@@ -26,10 +26,11 @@ from feast_bc.catalog.signature import (
     sign,
 )
 from feast_bc.errors import ArtifactError, SignatureError, UnknownVersionError
+from feast_bc.native.contents import Contents
 from feast_bc.publishing.quality_gate import activate_version
 from feast_bc.publishing.refusal import CHECKS
 from feast_bc.views.versioned_embedding import VersionedEmbedding
-from tests.support.catalogs import problems, publish
+from tests.support.catalogs import T0, problems, publish
 from tests.support.links import affine
 from tests.support.signatures import pem_pair
 
@@ -101,6 +102,18 @@ def test_a_forged_signature(local: EmbeddingCatalog) -> None:
     path.write_bytes(b"short")
     [bad] = [c for c in local.verify(signed_by=[KEY.public_key()]) if c.problem]
     assert bad.subject == "user_embedding: version 0: signature"
+
+
+def test_a_recount_has_to_be_signed_too(local: EmbeddingCatalog) -> None:
+    sign_all(local)
+    contents = Contents(rows=1, newest=T0, key_kinds=("integers",), sample=())
+    change = local.recount("user_embedding", 1, contents)
+    assert change.changed
+    assert change.published.contents == contents
+    with pytest.raises(SignatureError, match=r"version 1: .*000004.json is not signed"):
+        check(local)
+    sign_all(local)
+    check(local)
 
 
 def test_a_relink_has_to_be_signed_too(local: EmbeddingCatalog) -> None:

@@ -7,6 +7,10 @@ until its rollback. No such row: null. Of one version only its newest row at t c
 is null, the version has no usable row. A row is within the TTL while t minus its instant is at
 most the TTL.
 
+Where a family keeps unchanged vectors: if a row of version k gives the value by that sentence, and
+says from when its input is unchanged, the value is taken instead from the oldest version whose own
+newest row at t is usable, counts, and says no earlier instant. A pushed row does not say.
+
 What is promised offline:
 - `get_historical_features` equals the rule at every instant, past or future, over all native rows
   of the batch sources, under the plan that the view was last applied with.
@@ -50,6 +54,9 @@ What is promised of a push of version k at an instant s:
   pushed row itself is beyond the TTL. Such a push is dropped; it changes nothing.
 - Served on read, the store takes every row that is not older than what it has of the version.
 - It is refused whole if a timestamp lies more than a minute ahead of the clock.
+
+- Online pushes to a view are refused where the view, or an older applied one, keeps unchanged
+  vectors; so is the preparation of serving on read.
 
 What is promised of a change of serving:
 - `prepare_serving` changes nothing that is served. Once the other serving is applied, values are

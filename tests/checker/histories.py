@@ -72,6 +72,9 @@ class _Author:
         self.servings = [self.serving for _ in self.families]
         self.ttls = [self._ttl() for _ in self.families]
         self.rollbacks = [random.randint(0, 2) for _ in self.families]
+        # Draws of their own: the histories of a seed stay what they were.
+        self.unchanged = Random(f"unchanged {seed}")  # noqa: S311 - no secret
+        self.keeps = [False for _ in self.families]
         self.places: set[tuple[int, int, int, int]] = set()
         self.instants = [0, self.now]
         self.numbers = iter(range(1, 10**6))
@@ -175,6 +178,8 @@ class _Author:
             self.servings[f] = self.random.choice([MATERIALIZED, ON_READ])
         if self.random.random() < 0.1:
             self.rollbacks[f] = self.random.randint(0, 2)
+        if self.unchanged.random() < 0.3:
+            self.keeps[f] = not self.keeps[f]
         some = self._some(offered) if self.random.random() < 0.4 else None
         if some is None and self.random.random() < 0.5:
             self.soon.append(self.materialize)
@@ -185,7 +190,8 @@ class _Author:
         return Delete(self.now, f, self._version(f))
 
     def _apply(self, f: int, views: tuple[int, ...] | None) -> Apply:
-        return Apply(self.now, f, views, self.ttls[f], self.servings[f], self.rollbacks[f])
+        keeps = self.keeps[f] and self.servings[f] == MATERIALIZED
+        return Apply(self.now, f, views, self.ttls[f], self.servings[f], self.rollbacks[f], keeps)
 
     def materialize(self) -> Step | None:
         start = self.random.choice([None, None, None, WHOLE, self._instant(), self._instant()])
@@ -274,7 +280,9 @@ class _Author:
             return None
         self.places.add(place)
         self.instants.append(at)
-        return Row(version, entity, at, next(self.numbers), null=self.random.random() < 0.12)
+        null = self.random.random() < 0.12
+        since = self.unchanged.choice([None, at, at - HOUR, 0, *self.instants[-3:]])
+        return Row(version, entity, at, next(self.numbers), null=null, unchanged=since)
 
 
 _KINDS: dict[Callable[[_Author], Step | None], int] = {

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 Plan = Mapping[str, Any]
 """What a view was applied with: {"view": j, "ttl": seconds or None,
-"active": {k: [(from, until or None), ...]}, "rollbacks": R}, where "active" names every version
-k >= j. R has a say only where the view is served on read; it is 1 where nothing is said."""
+"active": {k: [(from, until or None), ...]}, "rollbacks": R, "keeps": whether unchanged vectors are
+kept}, where "active" names every version k >= j. R has a say only where the view is served on read;
+it is 1 where nothing is said."""
 
 Link = Mapping[str, Any]
 """B_k: {"kind": "affine", "weight": rows, "bias": column}, {"kind": "truncation", "to": D_{k-1}}
@@ -16,7 +17,10 @@ or {"kind": "mlp", "layers": [(weight, bias), ...]}; all of whole numbers."""
 
 
 class Row(NamedTuple):
-    """A native row of version `version`. `number` is its own; `pushed` rows came by a push."""
+    """A native row of version `version`. `number` is its own; `pushed` rows came by a push.
+
+    Its input is unchanged from `unchanged` on; None where it does not say.
+    """
 
     version: int
     entity: int
@@ -24,6 +28,7 @@ class Row(NamedTuple):
     number: int
     null: bool = False
     pushed: bool = False
+    unchanged: int | None = None
 
     def __repr__(self) -> str:
         kind = " null" * self.null + " pushed" * self.pushed
@@ -49,11 +54,19 @@ def newest(rows: Iterable[Row], version: int) -> Row | None:
 
 def winner(plan: Plan, standing: Mapping[int, Row | None], t: int) -> Row | None:
     """The row that the value is taken from, if each version has the row `standing[version]`."""
-    for version in sorted(plan["active"], reverse=True):
-        row = standing.get(version)
-        if row is not None and serves(plan, version, t) and usable(plan, row, t):
-            return row
-    return None
+    rows = [
+        row
+        for version in sorted(plan["active"])
+        if (row := standing.get(version)) and serves(plan, version, t) and usable(plan, row, t)
+    ]
+    if not rows or not plan.get("keeps") or (seen := _says(rows[-1])) is None:
+        return rows[-1] if rows else None
+    return next(row for row in rows if (own := _says(row)) is not None and own >= seen)
+
+
+def _says(row: Row) -> int | None:
+    """From when the row's input is unchanged. What was pushed does not say."""
+    return None if row.pushed else row.unchanged
 
 
 def needed(plans: Iterable[Plan], standing: Mapping[int, Row | None], since: int) -> set[int]:

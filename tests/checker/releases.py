@@ -43,12 +43,15 @@ def roll_back(release: Release, version: int | None, end: int) -> bool:
     return bool(until == end)
 
 
-def plan(release: Release, view: int, ttl: int | None, rollbacks: int = 1) -> Plan:
+def plan(
+    release: Release, view: int, ttl: int | None, rollbacks: int = 1, *, keeps: bool = False
+) -> Plan:
     """What a view is applied with now."""
     return {
         "view": view,
         "ttl": ttl,
         "rollbacks": rollbacks,
+        "keeps": keeps,
         "active": {
             k: tuple(release["active"].get(k, ())) for k in range(view, release["published"])
         },
@@ -62,4 +65,8 @@ def decides(plan: Plan) -> tuple[Any, ...]:
         for k, spans in plan["active"].items()
         if k != plan["view"]
     }
-    return plan["ttl"], tuple(sorted((k, some) for k, some in spans.items() if some))
+    return (
+        plan["ttl"],
+        plan.get("keeps", False),
+        tuple(sorted((k, some) for k, some in spans.items() if some)),
+    )

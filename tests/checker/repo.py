@@ -41,6 +41,9 @@ from tests.checker.vectors import Family, Vector
 
 _VALUE_TYPES = {"int64": ValueType.INT64, "string": ValueType.STRING}
 _ARROW_TYPES = {"int64": pa.int64(), "string": pa.string()}
+UNCHANGED = "input_since"
+"""The column that says from when a row's input is unchanged."""
+
 _MODES = {
     "online": PushMode.ONLINE,
     "offline": PushMode.OFFLINE,
@@ -125,6 +128,8 @@ class Repo:
         }
         instants = [instant(row.at) for row in rows]
         columns["event_timestamp"] = pa.array(instants, pa.timestamp("us", "UTC"))
+        said = [None if row.unchanged is None else instant(row.unchanged) for row in rows]
+        columns[UNCHANGED] = pa.array(said, pa.timestamp("us", "UTC"))
         vectors = [None if row.null else family.native(row) for row in rows]
         columns["embedding"] = pa.array(vectors, pa.list_(pa.float32()))
         pq.write_table(pa.table(columns), self._source(family, version))
@@ -136,6 +141,8 @@ class Repo:
         ttl: int | None,
         serving: Any,
         rollbacks: int,
+        *,
+        keeps: bool = False,
     ) -> None:
         """Apply some views of a family, or all of them as `feast apply` does."""
         embedding = VersionedEmbedding.from_catalog(
@@ -145,7 +152,8 @@ class Repo:
             ttl=None if ttl is None else timedelta(seconds=ttl),
             serving=serving,
             rollback_versions=rollbacks,
-            push=True,
+            push=not keeps,
+            keep_unchanged=UNCHANGED if keeps else None,
         )
         entities = self._entities[family.name]
         views = embedding.feature_views()
@@ -176,6 +184,7 @@ class Repo:
             {
                 **family.columns([row.entity for row in rows]),
                 "event_timestamp": pd.to_datetime([instant(row.at) for row in rows], utc=True),
+                UNCHANGED: pd.Series([pd.NaT] * len(rows), dtype="datetime64[us, UTC]"),
                 "embedding": [np.array(family.native(row), np.float32) for row in rows],
             }
         )

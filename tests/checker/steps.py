@@ -81,12 +81,14 @@ class Apply(Step):
         ttl: the family's TTL in seconds, from now on.
         serving: its serving; it changes only where all views are applied.
         rollbacks: how many its views are to bear where they are served on read.
+        keeps: whether unchanged vectors are kept.
     """
 
     views: tuple[int, ...] | None
     ttl: int | None
     serving: str
     rollbacks: int = 1
+    keeps: bool = False
 
 
 @dataclass(frozen=True)

@@ -156,9 +156,12 @@ class World:
             return False
         everything = step.views is None
         serving = step.serving if everything else self.servings[f]
-        self.repo.apply(family, None if everything else views, step.ttl, serving, step.rollbacks)
+        # A family that was not switched may still be served on read.
+        keeps = step.keeps and serving == MATERIALIZED
+        some = None if everything else views
+        self.repo.apply(family, some, step.ttl, serving, step.rollbacks, keeps=keeps)
         for k in views:
-            online.apply(plan(release, k, step.ttl, step.rollbacks), serving)
+            online.apply(plan(release, k, step.ttl, step.rollbacks, keeps=keeps), serving)
         if everything:
             for k in set(online.views) - set(offered):
                 online.delete(k)
@@ -200,10 +203,12 @@ class World:
         for row in rows:
             family.tell(row)
         ahead = step.to != "offline" and any(row.at > step.now + AHEAD for row in rows)
-        done = self._done(
-            lambda: self.repo.push(family, step.version, rows, step.to),
-            None if not ahead else InvalidVectorsError,
-        )
+        refusal: type[Exception] | None = InvalidVectorsError if ahead else None
+        concerned = [view for k, view in online.views.items() if k <= step.version]
+        to = "write" if online.views[step.version].plan["keeps"] else step.to  # no push source
+        if to != "offline" and any(view.plan["keeps"] for view in concerned):
+            refusal = ProviderError
+        done = self._done(lambda: self.repo.push(family, step.version, rows, to), refusal)
         if not done:
             return True
         self.counts["pushed rows"] += len(rows)
@@ -224,7 +229,11 @@ class World:
         if not online.views:
             return False
         other = _OTHER[self.servings[step.family]]
-        self.repo.prepare(self.families[step.family], other, step.end)
+        keeps = other == ON_READ and any(view.plan["keeps"] for view in online.views.values())
+        family = self.families[step.family]
+        refusal = ProviderError if keeps else None
+        if not self._done(lambda: self.repo.prepare(family, other, step.end), refusal):
+            return True
         online.prepare(other, self.rows[step.family].values(), step.end, step.now)
         return True
 

@@ -33,7 +33,7 @@ def test_a_release_from_start_to_end(team: Team) -> None:
     assert "Next: feast-bc activate users 2." in third.stdout
     lines = third.stdout.splitlines()
     assert [line.split()[:3] for line in lines[1:4]] == [
-        ["chain", "entities", "centred"],
+        ["chain", "entities", "R^2"],
         ["2", "->", "1"],
         [lines[3].split()[0], "held", "out"],
     ]
@@ -139,7 +139,7 @@ def test_checks_are_waived_by_their_names(team: Team) -> None:
     assert everything.exit_code == 2
     unknown = team.run("activate", "users", "2", "--force", "everything")
     assert unknown.exit_code == 2
-    assert "'everything' is not one of 'centred-error', 'cosine', 'unmeasured'" in unknown.stderr
+    assert "'everything' is not one of 'centred-error', 'cosine', 'agreement', 'unm" in unknown.stderr
     own = {"publish": ["future-vectors"], "activate": ["before-vectors", "closed-period"]}
     for command in ("publish", "relink", "activate"):
         told = " ".join(team.run(command, "--help").stdout.split())

@@ -162,6 +162,27 @@ def test_a_wrong_transformation_was_published(shop: Shop) -> None:
     assert all(check.ok for check in shop.catalog.verify())
 
 
+def test_a_source_went_bad(shop: Shop) -> None:
+    shop.release()
+    shop.catalog.rollback(NAME, at=datetime(2026, 3, 1, tzinfo=timezone.utc))
+    shop.apply()
+    (shop.folder / "backup").mkdir()
+    source, backup = shop.folder / "v2.parquet", shop.folder / "backup" / "v2.parquet"
+    shutil.copy(source, backup)
+    run = "feast materialize 2025-01-01T00:00:00 2026-03-15T00:00:00"
+    pd.read_parquet(source).iloc[:4].to_parquet(source)
+    assert "it has 4 rows, had 8" in shop.run("feast-bc verify --sources", fails=True)
+    assert "it has 4 rows, had 8" in shop.run(run, fails=True)
+    shop.follow("A source went bad", 0, 1)
+    shop.serves_right_values()
+    pd.read_parquet(source).iloc[:4].to_parquet(source)
+    shop.follow("A source went bad", 3)
+    shop.run(run, fails=True)
+    shop.follow("A source went bad", 2)
+    shop.run(run)
+    shop.serves_right_values()
+
+
 def test_the_catalog_is_lost(shop: Shop) -> None:
     shop.release()
     shutil.move(shop.folder / "data" / "catalog", shop.folder / "backup" / "catalog")
@@ -205,6 +226,7 @@ def test_every_command_of_the_runbook_is_run() -> None:
     tested: list[Callable[..., None]] = [
         test_a_bad_release_at_night,
         test_a_wrong_transformation_was_published,
+        test_a_source_went_bad,
         test_the_catalog_is_lost,
         test_the_catalog_was_restored_from_an_older_backup,
         test_a_registry_that_is_gone,

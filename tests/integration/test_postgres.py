@@ -23,7 +23,17 @@ from benchmarks.postgres_server import connect
 from feast_bc import online_vectors
 from feast_bc.errors import ProviderError
 from feast_bc.views.serving import Serving
-from tests.support.families import EXAMPLE, USER, Row, at, make_store, online, same
+from tests.support.families import (
+    EXAMPLE,
+    KEEPS,
+    KEPT_USERS,
+    USER,
+    Row,
+    at,
+    make_store,
+    online,
+    same,
+)
 
 ASKED = [(1, 2.0), (2, 6.0), (1, 6.0), (3, 6.0), (9, 6.0)]
 
@@ -155,3 +165,40 @@ def test_as_online_store(serving: Serving, postgres: dict[str, Any], tmp_path: P
     suffix = "_native" if serving == "on_read" else ""
     stored = [f"test_user_embedding_v{version}{suffix}" for version in (0, 1)]
     assert found == [f"test_user_embedding{suffix}_state", *stored, "test_user_embedding_written"]
+
+
+def test_unchanged_vectors_are_kept(
+    store: FeatureStore, postgres: dict[str, Any], tmp_path: Path
+) -> None:
+    """The server is asked for what rows say of their input; online and offline agree."""
+    with connect(postgres) as connection:
+        for version in range(len(KEEPS.dims)):
+            table = psycopg.sql.Identifier(f"kept{version}")
+            columns = (
+                "(user_id bigint, event_timestamp timestamptz, embedding real[], "
+                "input_since timestamptz)"
+            )
+            connection.execute(psycopg.sql.SQL("CREATE TABLE {} " + columns).format(table))
+            insert = psycopg.sql.SQL("INSERT INTO {} VALUES (%s, %s, %s, %s)").format(table)
+            for row in KEEPS.rows:
+                if row.version == version:
+                    said = None if row.unchanged is None else at(row.unchanged)
+                    values = (row.entity, at(row.hour), list(row.vector or ()), said)
+                    connection.execute(insert, values)
+    (tmp_path / "kept").mkdir()
+    embedding = KEEPS.write_over(
+        tmp_path / "kept",
+        lambda member: PostgreSQLSource(
+            name=f"kept{member.version}",
+            table=f"kept{member.version}",
+            timestamp_field="event_timestamp",
+        ),
+    )
+    store.apply([USER, *embedding.feature_views().values()])
+    store.materialize(at(0), at(6))
+    frame = pd.DataFrame({"user_id": KEPT_USERS, "event_timestamp": [at(6)] * len(KEPT_USERS)})
+    for version in range(len(KEEPS.dims)):
+        wanted = [KEEPS.value(version, user, 6) for user in KEPT_USERS]
+        same(online(store, f"kept_embedding_v{version}", KEPT_USERS), wanted)
+        job = store.get_historical_features(frame, [f"kept_embedding_v{version}:embedding"])
+        same(list(job.to_df()["embedding"]), wanted)

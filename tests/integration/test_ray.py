@@ -30,6 +30,8 @@ from feast_bc.errors import (
     MaterializationError,
     ProviderError,
 )
+from tests.support import bad_sources
+from tests.support.bad_sources import bound
 from tests.support.families import EXAMPLE, USER, Family, Row, at, make_store, online, same
 from tests.support.online_stores import redis_client, redis_dump
 from tests.support.ray_session import ray_session, ray_store
@@ -331,3 +333,18 @@ def test_a_version_is_activated_meanwhile(tmp_path: Path) -> None:
         store.refresh_registry()
         store.materialize(at(-1), at(6))
         holds(store)
+
+
+@pytest.mark.parametrize("fault", ["shrunken", "other vectors", "missing"])
+def test_a_source_that_went_bad(tmp_path: Path, fault: str) -> None:
+    store = ray_store(tmp_path, offline=LOCAL)
+    family = bound(bad_sources.FAMILY.write(tmp_path), store.config)
+    store.apply([USER, *family.feature_views().values()])
+    right = (tmp_path / "v1.parquet").read_bytes()
+    spoil, told = bad_sources.FAULTS[fault]
+    spoil(tmp_path / "v1.parquet")
+    fails(store, InvalidVectorsError, f"source 'user_embedding_v1_vectors'.*{told}")
+    assert online(store, "user_embedding_v0", [1]) == [None]
+    (tmp_path / "v1.parquet").write_bytes(right)
+    store.materialize(at(-1), at(6))
+    holds(store, bad_sources.FAMILY)

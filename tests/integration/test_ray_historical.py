@@ -25,6 +25,8 @@ from feast_bc import historical_vectors
 from feast_bc.errors import DimensionError, ProviderError
 from feast_bc.transforms import AffineTransform
 from tests.support.families import (
+    KEEPS,
+    KEPT_USERS,
     USER,
     Family,
     Row,
@@ -396,3 +398,20 @@ def test_a_source_that_is_not_parquet(tmp_path: Path) -> None:
     store.apply([USER, *embedding.feature_views().values()])
     with pytest.raises(ProviderError, match=r"source 'v[02]' is a RaySource .* parquet files"):
         store.get_historical_features(asked(), REFS[:1])
+
+
+def test_unchanged_vectors_are_kept(tmp_path: Path) -> None:
+    """Ray's workers join, decide and write; online and offline agree."""
+    made = ray_store(tmp_path)
+    made.apply([USER, *KEEPS.write(tmp_path).feature_views().values()])
+    made.materialize(at(0), at(6))
+    frame = pd.DataFrame({"user_id": KEPT_USERS, "event_timestamp": [at(6)] * len(KEPT_USERS)})
+    views = [f"kept_embedding_v{version}" for version in range(3)]
+    job = made.get_historical_features(
+        frame, [f"{view}:embedding" for view in views], full_feature_names=True
+    )
+    found = job.to_df()
+    for version, view in enumerate(views):
+        expected = [KEEPS.value(version, user, 6) for user in KEPT_USERS]
+        same(online(made, view, KEPT_USERS), expected)
+        same(list(found[f"{view}__embedding"]), expected)

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from feast import FeatureStore
 
-from feast_bc.errors import DimensionError
-from tests.support.families import EXAMPLE, USER, at, online, same
+from feast_bc.errors import DimensionError, InvalidVectorsError
+from tests.support.bad_sources import FAMILY, FAULTS, bound
+from tests.support.families import EXAMPLE, KEEPS, KEPT_USERS, USER, at, online, same
 from tests.support.spark import needs_java, over_spark, session, spark_config, spark_workers
 
 pytestmark = needs_java
@@ -27,9 +28,12 @@ def store(
 ) -> Iterator[FeatureStore]:
     folder = tmp_path_factory.mktemp("spark")
     embedding = EXAMPLE.write_over(folder, over_spark)
+    (folder / "kept").mkdir()
+    kept = KEEPS.write_over(folder / "kept", over_spark)
     with spark_workers():
         made = FeatureStore(config=spark_config(folder, master="local[1]", engine=request.param))
-        made.apply([USER, *embedding.feature_views().values()])
+        views = embedding.feature_views() | kept.feature_views()
+        made.apply([USER, *views.values()])
         yield made
 
 
@@ -64,6 +68,16 @@ def test_materialize(store: FeatureStore) -> None:
     assert np.array(online(store, "user_embedding_v1", [1])).shape == (1, 3)
 
 
+def test_unchanged_vectors_are_kept(store: FeatureStore) -> None:
+    store.materialize(at(0), at(6))
+    frame = pd.DataFrame({"user_id": KEPT_USERS, "event_timestamp": [at(6)] * len(KEPT_USERS)})
+    for version in range(3):
+        expected = [KEEPS.value(version, user, 6) for user in KEPT_USERS]
+        same(online(store, f"kept_embedding_v{version}", KEPT_USERS), expected)
+        job = store.get_historical_features(frame, [f"kept_embedding_v{version}:embedding"])
+        same(list(job.to_df()["embedding"]), expected)
+
+
 def test_a_bad_vector_fails_the_run_until_it_is_repaired(
     store: FeatureStore, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -96,3 +110,31 @@ def test_only_counts_come_to_the_driver(store: FeatureStore) -> None:
     with patch("feast_bc.offline.store.BackwardCompatibleOfflineStore.latest_rows") as pulled:
         store.materialize(at(0), at(8))
     assert not pulled.called
+
+
+def test_a_source_that_went_bad(
+    store: FeatureStore, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Counted and sampled by Spark, where its engine does the work."""
+    if store.config.batch_engine.type != "spark.engine":
+        pytest.skip("The local engine pulls a Spark source once, as one table.")
+    folder = tmp_path_factory.mktemp("bad")
+    family = bound(FAMILY.write_over(folder, over_spark), store.config)
+    config = store.config.model_copy(
+        update={"registry_config": {"path": str(folder / "registry.db")}, "project": "bad"}
+    )
+    store = FeatureStore(config=config)
+    store.apply([USER, *family.feature_views().values()])
+    path = folder / "v1.parquet"
+    right = path.read_bytes()
+    for fault in ("empty", "shrunken", "other vectors", "text keys", "missing"):
+        spoil, told = FAULTS[fault]
+        path.write_bytes(right)
+        spoil(path)
+        session().catalog.clearCache()
+        with pytest.raises(InvalidVectorsError, match=f"(?s)source 'v1'.*{told}"):
+            store.materialize(at(0), at(3))
+    path.write_bytes(right)
+    session().catalog.clearCache()
+    store.materialize(at(0), at(3))
+    same(online(store, "user_embedding_v0", [1, 2]), [FAMILY.value(0, u, 3) for u in (1, 2)])

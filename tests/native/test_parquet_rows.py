@@ -137,7 +137,7 @@ def test_equals_the_stock_store(
             SourceRows(connection, read_again, source, "embedding", 2, "native"),
         ]
         for rows in readers:
-            found = rows.join(
+            found, _ = rows.join(
                 pa.Table.from_pandas(frame),
                 keys={"user_id": "user_id"},
                 timestamp="event_timestamp",

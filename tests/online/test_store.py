@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from feast_bc.columns.encoding import encode
 from feast_bc.columns.instants import to_micros
-from feast_bc.errors import CatalogError, DimensionError, ProviderError
+from feast_bc.errors import CatalogError, DimensionError, LineageError, ProviderError
 from feast_bc.online.online_vectors import online_vectors
 from feast_bc.online.redis.reader import hash_fields
 from feast_bc.online.store import on_read_capable
@@ -246,9 +246,14 @@ def test_a_retired_version_still_serves_older_views(
     ])  # fmt: skip
 
 
-def test_deleting_all_views_deletes_the_native_vectors(tmp_path: Path) -> None:
+def test_deleting_all_views_deletes_the_native_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = served(tmp_path, ON_READ, None)
     views = [v for v in store.list_feature_views() if v.name != "profile"]
+    with pytest.raises(LineageError, match="FEAST_BC_ACCEPT_HISTORY=user_embedding@none"):
+        store.apply([USER], objects_to_delete=views, partial=False)
+    monkeypatch.setenv("FEAST_BC_ACCEPT_HISTORY", "user_embedding@none")
     store.apply([USER], objects_to_delete=views, partial=False)
     connection = store._get_provider().online_store._get_conn(store.config)
     tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()

@@ -15,6 +15,8 @@ from feast_bc.errors import DimensionError, FeastBCError, InvalidVectorsError
 from feast_bc.native.native_vectors import NativeVectors, read_native_vectors
 from feast_bc.publishing.alignment import Alignment, AlignmentReport
 from feast_bc.publishing.alignment_report import alignment_report
+from feast_bc.publishing.centred_error import centred_error
+from feast_bc.publishing.probe_suite import probe_suite
 from feast_bc.transforms import AffineTransform, compose
 from feast_bc.transforms.holdout import Holdout
 from tests.support.links import affine
@@ -86,6 +88,72 @@ def test_hop_and_chain_on_all_and_on_held_out_entities(tmp_path: Path) -> None:
             np.testing.assert_allclose(numbers, defined, 1e-5)
         assert entry.decisive == ("held_out", entry.on_held_out)
         assert entry.note is None
+
+
+def test_what_consumers_look_at(tmp_path: Path) -> None:
+    keys, holdout = np.arange(600), Holdout(0.3)
+    z2 = random(600, 4, 2)
+    z1 = HOP.apply(z2) + 0.2 * random(600, 3, 1)
+    z0 = CHAINS[1].apply(z2)
+    z0[:240] = 0
+    z0[240:] += 50
+    older = {1: native(tmp_path, "v1", keys, z1), 0: native(tmp_path, "v0", keys, z0)}
+    before = affine(1, 3, 2, seed=1)
+    report = alignment_report(
+        native(tmp_path, "v2", keys, z2), CHAINS, older, holdout=holdout, previous=[before]
+    )
+    first, second = report.older
+    unseen = holdout.contains(keys)
+    assert first.probes == probe_suite(z1, HOP.apply(z2), judged=unseen)
+    assert 0.8 < there(there(first.probes).agreement) < 1
+    assert first.previous_error is None
+    assert second.previous_error == pytest.approx(
+        centred_error(before.apply(z1[unseen]), z0[unseen]), rel=1e-5
+    )
+    held_out = there(first.on_held_out)
+    assert 0.3 < there(held_out.neighbour_overlap) < 1
+    assert 0.9 < there(held_out.dot_product_correlation) < 1
+    assert held_out.r_squared == 1 - there(held_out.centred_error) ** 2
+    assert there(second.singular_values) == pytest.approx(
+        np.linalg.svd(there(CHAINS[1].as_affine()).weight, compute_uv=False)[[0, -1]], rel=1e-5
+    )
+    assert first.near_zero == 0.0
+    assert there(first.mean_dominated) < 0.1
+    assert first.warnings == ()
+    assert (second.near_zero, second.mean_dominated) == (0.4, 0.0)
+    assert "40% of the vectors of version 0 are near zero" in second.warnings[0]
+
+
+def test_vectors_that_are_little_more_than_their_mean(tmp_path: Path) -> None:
+    z1 = random(60, 4, 0) + 30
+    older = {1: native(tmp_path, "v1", range(60), random(60, 3, 1) + 30)}
+    (entry,) = alignment_report(native(tmp_path, "v2", range(60), z1), [HOP], older).older
+    assert entry.mean_dominated == 1.0
+    assert entry.warnings[0].startswith("100% of the vectors of version 1 are little more than")
+
+
+def test_a_report_of_an_older_release_is_read() -> None:
+    stored = {
+        "version": 1,
+        "entities": 3,
+        "older": [
+            {
+                "version": 0,
+                "common": 3,
+                "on_all": {
+                    "entities": 3,
+                    "centred_error": 0.1,
+                    "error_of_mean": 0.5,
+                    "cosine": 0.9,
+                },
+                "on_held_out": None,
+                "note": None,
+            }
+        ],
+    }
+    (entry,) = AlignmentReport.from_json(stored, of="report").older
+    assert entry.on_all == Alignment(3, 0.1, 0.5, 0.9)
+    assert (entry.probes, entry.singular_values, entry.warnings) == (None, None, ())
 
 
 def test_json_round_trip(tmp_path: Path) -> None:

@@ -145,6 +145,25 @@ def test_the_limit_is_the_teams_own(tmp_path: Path) -> None:
         activate_version(catalog, "users", 1, T0, gate=close)
 
 
+def test_what_breaks_consumers_fails_however_little_the_error(tmp_path: Path) -> None:
+    """One coordinate of little variance is turned and stretched: the error does not tell."""
+    z0, z1 = native()
+    z0[:, 0] *= 0.002
+    right = fitted(z1, z0)
+    weight, mean = right.weight.copy(), z0[:, 0].mean()
+    weight[0] *= -50
+    bias = there(right.bias).copy()
+    bias[0] = mean - weight[0] @ z1.mean(axis=0)
+    catalog = released(tmp_path, z0, z1, AffineTransform(weight, bias, **HOP))
+    held_out = catalog.version("users", 1).manifest.metrics["alignment"]["older"][0]["on_held_out"]
+    assert held_out["centred_error"] < 0.5
+    with pytest.raises(QualityGateError, match=r"small trees consumers keep 0\.\d+ of their skill"):
+        activate_version(catalog, "users", 1, T0, gate=QualityGate(min_agreement=0.9))
+    activate_version(catalog, "users", 1, T0, gate=QualityGate(min_agreement=None))
+    (measured,) = there(catalog.version("users", 1).events[-1].gate)["measured"]
+    assert measured["probes"]["trees"] < 0.9
+
+
 def test_what_is_active_already_is_not_measured_again(tmp_path: Path) -> None:
     z0, z1 = native()
     catalog = released(tmp_path, z0, z1, constant(z0))

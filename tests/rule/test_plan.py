@@ -33,13 +33,15 @@ def test_the_winner_of_one_instant(history: History) -> None:
 def test_the_winners_of_a_column_of_instants(history: History) -> None:
     """As a point-in-time join gives the rows: each at its own instant, within the TTL."""
     plan, instants = history.plan(), np.array(INSTANTS)
-    usable = {}
+    usable, unchanged = {}, {}
     for version in range(history.version, history.version + history.versions):
         columns = [history.columns(at)[version] for at in INSTANTS]
         rows = Rows(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
         usable[version] = plan.usable(rows, instants)
+        assert rows.unchanged is not None
+        unchanged[version] = rows.unchanged
     expected = [history.winner(at)[0] for at in INSTANTS]
-    assert plan.winners(instants, usable).tolist() == expected
+    assert plan.winners(instants, usable, unchanged).tolist() == expected
 
 
 @given(history=histories())

@@ -36,7 +36,9 @@ def aws_server(*, threaded: bool = False) -> Iterator[str]:
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """The address of a server with the bucket `embeddings`."""
+    """The address of a server with the bucket `embeddings`, empty."""
     with aws_server() as url:
+        # moto keeps what earlier servers of this process were given.
+        urlopen(Request(f"{url}/moto-api/reset", method="POST")).close()  # noqa: S310
         urlopen(Request(f"{url}/embeddings", method="PUT")).close()  # noqa: S310
         yield url

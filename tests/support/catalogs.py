@@ -49,9 +49,11 @@ def manifest_file(catalog: EmbeddingCatalog, version: int) -> Path:
     return next(Path(catalog.root, "user_embedding", f"v{version}").glob("manifest*.json"))
 
 
-def as_older_releases_wrote_it(catalog: EmbeddingCatalog) -> None:
+def as_older_releases_wrote_it(
+    catalog: EmbeddingCatalog, embedding: str = "user_embedding"
+) -> None:
     """Turn a local catalog into one of schema 1: no event tells of a publication."""
-    folder = Path(catalog.root, "user_embedding")
+    folder = Path(catalog.root, embedding)
     for path in folder.glob("v*/manifest-*.json"):
         path.rename(path.with_name("manifest.json"))
     events = [json.loads(path.read_text()) for path in sorted(folder.glob("events/*.json"))]

@@ -24,6 +24,8 @@ from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.support.links import stored
 
 T0 = datetime(2026, 1, 1, tzinfo=timezone.utc)
+UNCHANGED = "input_since"
+"""The column that says from when an entity's input is unchanged."""
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
 
 
@@ -34,12 +36,16 @@ def at(hours: float) -> datetime:
 
 @dataclass(frozen=True)
 class Row:
-    """A native row: version k's vector of an entity, computed at an hour."""
+    """A native row: version k's vector of an entity, computed at an hour.
+
+    Its input is unchanged from the hour `unchanged` on; None where the row does not say.
+    """
 
     version: int
     entity: int
     hour: float
     vector: tuple[float, ...] | None
+    unchanged: float | None = None
 
 
 @dataclass
@@ -53,6 +59,7 @@ class Family:
         transforms: B_1, B_2, ...
         ttl_hours: the views' TTL.
         serving, rollback_versions, push: as on `VersionedEmbedding`.
+        keeps: whether unchanged vectors are kept.
     """
 
     dims: Sequence[int]
@@ -64,6 +71,7 @@ class Family:
     serving: Serving = "materialized"
     rollback_versions: int = 1
     push: bool = False
+    keeps: bool = False
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(0)
@@ -83,7 +91,7 @@ class Family:
         for k, dim in enumerate(self.dims):
             path = folder / f"v{k}.parquet"
             rows = [row for row in self.rows if row.version == k]
-            pq.write_table(native_table(rows), path)
+            pq.write_table(native_table(rows, unchanged=self.keeps), path)
             link = stored(self.transforms[k - 1], folder / "backward") if k else None
             versions.append(
                 EmbeddingVersion(
@@ -110,6 +118,7 @@ class Family:
             serving=self.serving,
             rollback_versions=self.rollback_versions,
             push=self.push,
+            keep_unchanged=UNCHANGED if self.keeps else None,
         )
 
     def write_over(
@@ -121,29 +130,41 @@ class Family:
             self.name,
             versions=[replace(member, source=source(member)) for member in versions],
             entities=[USER],
+            keep_unchanged=UNCHANGED if self.keeps else None,
         )
 
     def value(self, version: int, entity: int, hour: float) -> np.ndarray | None:
         """The oracle: the design's one sentence, word by word, one value at a time."""
-        for k, newest in self._counting(version, entity, hour):
-            expired = self.ttl_hours is not None and newest.hour < hour - self.ttl_hours
-            if expired or newest.vector is None:
-                continue
-            vector = np.array([newest.vector], np.float32)
-            for step in reversed(self.transforms[version:k]):
-                vector = step.apply(vector)
-            value: np.ndarray = vector[0]
-            return value
-        return None
+        row = self._giving(version, entity, hour)
+        if row is None or row.vector is None:
+            return None
+        vector = np.array([row.vector], np.float32)
+        for step in reversed(self.transforms[version : row.version]):
+            vector = step.apply(vector)
+        value: np.ndarray = vector[0]
+        return value
 
     def dated_by(self, version: int, entity: int, hour: float) -> Row | None:
         """The row whose instant is the value's timestamp; for a null the newest that counts."""
+        giving = self._giving(version, entity, hour)
         rows = [row for _, row in self._counting(version, entity, hour)]
-        for row in rows:
-            expired = self.ttl_hours is not None and row.hour < hour - self.ttl_hours
-            if not expired and row.vector is not None:
-                return row
-        return max(rows, key=lambda row: row.hour, default=None)
+        return giving or max(rows, key=lambda row: row.hour, default=None)
+
+    def _giving(self, version: int, entity: int, hour: float) -> Row | None:
+        """The row that gives the value."""
+        usable = [
+            row
+            for _, row in self._counting(version, entity, hour)
+            if row.vector is not None
+            and (self.ttl_hours is None or row.hour >= hour - self.ttl_hours)
+        ]
+        newest = usable[0] if usable else None
+        if newest is None or not self.keeps or newest.unchanged is None:
+            return newest
+        seen = [
+            row for row in usable if row.unchanged is not None and row.unchanged >= newest.unchanged
+        ]
+        return seen[-1]  # the oldest version's
 
     def _counting(self, version: int, entity: int, hour: float) -> list[tuple[int, Row]]:
         """The newest row of each version that counts, newest version first."""
@@ -172,10 +193,39 @@ EXAMPLE = Family(
 """Version 1 takes over at hour 5, for users 1 and 3; user 2 only has version 0."""
 
 
-def native_table(rows: Sequence[Row]) -> pa.Table:
-    """Native rows as a publisher stores them."""
+KEEPS = Family(
+    name="kept_embedding",
+    dims=[2, 3, 2],
+    rows=[
+        Row(0, 1, 1, (1, 2), 1),
+        Row(1, 1, 4, (1, 2, 3), 1),
+        Row(0, 2, 1, (3, 4), 1),
+        Row(1, 2, 4, (4, 5, 6), 3),
+        Row(0, 3, 1, (5, 6), None),
+        Row(1, 3, 4, (5, 5, 5), 1),
+        Row(0, 4, 1, (7, 8), 0),
+        Row(1, 4, 4, (6, 6, 6), 2),
+        Row(2, 4, 5, (1, 1), 2),
+        Row(0, 5, 1, (8, 9), 1),
+        Row(1, 5, 4, (7, 7, 7), None),
+    ],
+    active={1: [(5, None)], 2: [(5, None)]},
+    keeps=True,
+)
+"""At hour 6 user 1 keeps version 0's vector, user 4 version 1's; the others have changed, or nobody
+says that they have not."""
+KEPT_USERS = [1, 2, 3, 4, 5, 9]
+
+
+def native_table(rows: Sequence[Row], *, unchanged: bool = False) -> pa.Table:
+    """Native rows as a publisher stores them; maybe with what they say of their input."""
+    said = pa.array(
+        [None if row.unchanged is None else at(row.unchanged) for row in rows],
+        pa.timestamp("us", "UTC"),
+    )
     return pa.table(
         {
+            **({UNCHANGED: said} if unchanged else {}),
             "user_id": pa.array([row.entity for row in rows], pa.int64()),
             "event_timestamp": pa.array([at(row.hour) for row in rows], pa.timestamp("us", "UTC")),
             "embedding": pa.array(

@@ -26,6 +26,9 @@ class History:
         ttl: the TTL, or None.
         version: j.
         versions: how many there are above j, and j.
+        unchanged: from when the input is unchanged, of the rows that say so, by their version and
+            instant.
+        keeps: whether unchanged vectors are kept.
     """
 
     version: int
@@ -33,6 +36,8 @@ class History:
     active: Mapping[int, Sequence[tuple[int, int | None]]] = field(default_factory=dict)
     rows: Sequence[tuple[int, int, bool]] = ()
     ttl: int | None = None
+    unchanged: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    keeps: bool = False
 
     def plan(self) -> Plan:
         """The same for the code under test."""
@@ -49,6 +54,7 @@ class History:
                 for k in range(self.version, self.version + self.versions)
             ),
             self.ttl,
+            "input_since" if self.keeps else None,
         )
 
     def newest(self, version: int, at: int) -> tuple[int, bool] | None:
@@ -64,6 +70,7 @@ class History:
             found[version] = Rows(
                 np.array([NEVER if row is None else row[0]]),
                 np.array([row is not None and row[1]]),
+                np.array([self.unchanged.get((version, row[0] if row else NEVER), NEVER)]),
             )
         return found
 
@@ -74,14 +81,20 @@ class History:
 
     def winner(self, at: int) -> tuple[int, int | None]:
         """The rule's sentence: the winning version, and its row's instant."""
-        for version in reversed(range(self.version, self.version + self.versions)):
+        usable = []
+        for version in range(self.version, self.version + self.versions):
             row = self.newest(version, at)
             if row is None or not self.counts(version, at):
                 continue
             instant, valid = row
             if valid and (self.ttl is None or at - instant <= self.ttl):
-                return version, instant
-        return NONE, None
+                usable.append((version, instant))
+        if not usable:
+            return NONE, None
+        newest = self.unchanged.get(usable[-1])
+        if not self.keeps or newest is None:
+            return usable[-1]
+        return next(row for row in usable if self.unchanged.get(row, NEVER) >= newest)
 
 
 @st.composite
@@ -95,4 +108,7 @@ def histories(draw: st.DrawFn) -> History:
         active[k] = [(s, ends[i] if i < len(ends) else None) for i, s in enumerate(starts)]
     places = draw(st.sets(st.tuples(st.sampled_from(members), st.integers(0, HORIZON)), max_size=8))
     rows = [(k, instant, draw(st.integers(0, 3)) > 0) for k, instant in sorted(places)]
-    return History(version, versions, active, rows, draw(st.none() | st.integers(0, HORIZON)))
+    said = {(k, instant): draw(st.none() | st.integers(0, instant)) for k, instant, _ in rows}
+    unchanged = {row: since for row, since in said.items() if since is not None}
+    ttl = draw(st.none() | st.integers(0, HORIZON))
+    return History(version, versions, active, rows, ttl, unchanged, draw(st.booleans()))

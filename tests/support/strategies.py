@@ -22,14 +22,18 @@ def families(draw: st.DrawFn) -> Family:
     rows = []
     for version, entity, hour in sorted(draw(st.sets(places, max_size=14))):
         vector = st.tuples(*[floats] * dims[version])
-        rows.append(Row(version, entity, hour, draw(st.none() | vector | vector | vector)))
+        found = draw(st.none() | vector | vector | vector)
+        since = draw(st.none() | st.integers(0, hour))
+        rows.append(Row(version, entity, hour, found, since))
+    serving = draw(st.sampled_from([MATERIALIZED, ON_READ]))
     return Family(
         dims=dims,
         rows=rows,
         active={k: draw(activations()) for k in range(1, len(dims))},
         ttl_hours=draw(st.none() | st.integers(2, HORIZON)),
-        serving=draw(st.sampled_from([MATERIALIZED, ON_READ])),
+        serving=serving,
         rollback_versions=draw(st.integers(0, 2)),
+        keeps=serving == MATERIALIZED and draw(st.booleans()),
     )
 
 

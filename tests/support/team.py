@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from click.testing import CliRunner, Result
+from feast import FeatureService, FeatureStore
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.cli.commands import main
 from feast_bc.transforms import AffineTransform
 from feast_bc.transforms.artifact import save_artifact
 from feast_bc.transforms.holdout import Holdout
+from feast_bc.views.serving import Serving
+from feast_bc.views.versioned_embedding import VersionedEmbedding
+from tests.support.families import USER
 from tests.support.links import affine
 
+START = "2026-02-01T00:00:00+00:00"
 DIMS = [3, 4, 5]
 LINKS = {k: affine(k, DIMS[k], DIMS[k - 1], seed=k) for k in (1, 2)}
 
@@ -71,3 +76,30 @@ class Team:
     def publish_all(self) -> None:
         for version in range(3):
             assert self.publish(version).exit_code == 0
+
+    def apply(self, serving: Serving = "materialized", rollbacks: int = 1) -> Path:
+        """A repo with the three versions, of which the last two are active, and consumers."""
+        self.publish_all()
+        for version in ("1", "2"):
+            assert self.run("activate", "users", version, "--from", START).exit_code == 0
+        repo = self.folder / "repo"
+        repo.mkdir()
+        config = {
+            "project": "test",
+            "provider": "feast_bc.BackwardCompatibleProvider",
+            "registry": str(repo / "registry.db"),
+            "offline_store": {"type": "duckdb"},
+            "online_store": {"type": "sqlite", "path": str(repo / "online.db")},
+            "entity_key_serialization_version": 3,
+        }
+        (repo / "feature_store.yaml").write_text(json.dumps(config))  # JSON is YAML
+        embedding = VersionedEmbedding.from_catalog(
+            self.catalog, "users", entities=[USER], serving=serving, rollback_versions=rollbacks
+        )
+        views = embedding.feature_views()
+        consumers = [
+            FeatureService(name=f"{name}_model", features=[views[f"users_v{version}"]])
+            for name, version in (("churn", 0), ("ranking", 0), ("search", 1))
+        ]
+        FeatureStore(str(repo)).apply([USER, *views.values(), *consumers])
+        return repo

@@ -16,7 +16,7 @@ LAYERS = (
     ("encoders", "tasks"),
     ("versions",),
     ("comparison", "demo"),
-    ("tuning", "report"),
+    ("tuning", "report", "maps"),
 )
 HEIGHT = {package: height for height, layer in enumerate(LAYERS) for package in layer}
 COMMAND_LINE = {"__init__", "__main__", "stages"}  # no package imports these

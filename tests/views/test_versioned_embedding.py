@@ -11,7 +11,7 @@ from feast import Entity, FeatureView
 from feast.types import Array, Float32
 from feast.value_type import ValueType
 
-from feast_bc import EmbeddingCatalog
+from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.errors import (
     ChainGapError,
     DimensionError,
@@ -94,9 +94,14 @@ def test_versions_that_are_not_offered(
     assert [m.version for m in made.view(0).batch_source.members] == [0, 1, 2]
 
 
-def test_no_versions() -> None:
+def test_no_versions(tmp_path: Path) -> None:
+    catalog = EmbeddingCatalog(tmp_path)
     with pytest.raises(UnknownVersionError, match="feast-bc publish user_embedding 0"):
-        VersionedEmbedding("user_embedding", versions=[], entities=[USER])
+        VersionedEmbedding.from_catalog(catalog, "user_embedding", entities=[USER])
+    made = VersionedEmbedding.from_catalog(catalog, "user_embedding", entities=[USER], empty=True)
+    assert made.feature_views() == {}
+    with pytest.raises(UnknownVersionError, match="offered versions: none"):
+        made.view(0)
 
 
 def test_broken_chains(embedding: VersionedEmbedding) -> None:

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from feast_bc.columns.align import key_codes
 from feast_bc.columns.arrays import Instants, Mask, RowNumbers
-from feast_bc.columns.timestamps import to_instants
-from feast_bc.native.sql.queries import AT, PRESENT, VECTOR, Queries
+from feast_bc.columns.timestamps import to_instants, to_unchanged
+from feast_bc.native.sql.queries import AT, PRESENT, UNCHANGED, VECTOR, Queries
 from feast_bc.native.vector_batches import VectorBatches, rewritten
 
 Ask = Callable[[str], Iterator[pa.RecordBatch]]
@@ -38,7 +38,7 @@ class QueriedRows:
         self._queries = queries
         self._ask = ask
         self._end = end
-        names = [*queries.keys, AT, PRESENT]
+        names = [*queries.keys, AT, PRESENT, *([UNCHANGED] if queries.unchanged else [])]
         held = [
             pa.Table.from_batches([batch]).select(names)
             for batch in ask(queries.newest(end, vectors=False))
@@ -51,6 +51,7 @@ class QueriedRows:
         self.keys = self._keys(table)
         self.instants: Instants = to_instants(table[AT])
         self.has_vector: Mask = np.asarray(pc.cast(table[PRESENT], pa.int64())) != 0
+        self.unchanged = to_unchanged(table[UNCHANGED]) if queries.unchanged else None
 
     def vectors(self, wanted: Mask, batch_rows: int) -> VectorBatches:
         """As `LatestRows.vectors`.

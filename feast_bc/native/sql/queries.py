@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,12 @@ from feast.repo_config import RepoConfig
 from feast_bc.native.batch_source import column_in
 from feast_bc.native.sql.dialects import Dialect
 
-AT, PRESENT, VECTOR = "fbc_at", "fbc_present", "fbc_vector"
-"""What a query calls the event timestamp, whether there is a vector (1 or 0), and the vector."""
+_END = datetime(9999, 1, 1, tzinfo=timezone.utc)
+"""After every event."""
+
+AT, PRESENT, VECTOR, UNCHANGED = "fbc_at", "fbc_present", "fbc_vector", "fbc_unchanged"
+"""What a query calls the event timestamp, whether there is a vector (1 or 0), the vector, and from
+when the entity's input is unchanged."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Queries:
         config: the feature repo's configuration.
         feature: the vector column (after the field mapping).
         join_keys: the key columns, likewise.
+        unchanged: the column that says from when an entity's input is unchanged, likewise; None if
+            that is of no interest.
     """
 
     dialect: Dialect
@@ -40,6 +46,7 @@ class Queries:
     config: RepoConfig
     feature: str
     join_keys: Sequence[str]
+    unchanged: str | None = None
 
     @property
     def keys(self) -> list[str]:
@@ -54,7 +61,7 @@ class Queries:
         entities: str | None = None,
         per_instant: bool = False,
     ) -> str:
-        """The newest row of each entity, with the columns `keys`, AT, PRESENT and maybe VECTOR.
+        """The newest row of each entity: `keys`, AT, PRESENT and maybe UNCHANGED and VECTOR.
 
         Args:
             end: rows with a later timestamp do not count.
@@ -72,6 +79,8 @@ class Queries:
             f"{present} DESC",
         ]
         columns = dict(zip(self.keys, keys, strict=True)) | {AT: at, PRESENT: present}
+        if self.unchanged is not None:
+            columns[UNCHANGED] = self._column(self.unchanged)
         if vectors:
             columns[VECTOR] = vector
         partition = ", ".join([*keys, *([at] if per_instant else [])])
@@ -96,6 +105,28 @@ class Queries:
         columns = ", ".join(self._column(name) for name in names)
         return f"SELECT {columns} FROM {self._relation} ORDER BY {', '.join(order)}"  # noqa: S608
 
+    def counted(self) -> str:
+        """One row: the number of rows as PRESENT, and the newest timestamp as AT."""
+        at = self._column(self.source.timestamp_field)
+        where = f" WHERE {self._until(at, _END)}" if self.source.date_partition_column else ""
+        return f"SELECT COUNT(*) AS {PRESENT}, MAX({at}) AS {AT} FROM {self._relation}{where}"  # noqa: S608
+
+    def some_keys(self) -> str:
+        """The join keys of a row, as `keys` names them."""
+        return f"SELECT {self._named_keys} FROM {self._relation} LIMIT 1"  # noqa: S608
+
+    def rows_among(self, entities: str) -> str:
+        """All rows of some entities, with the columns `keys`, AT and VECTOR.
+
+        Args:
+            entities: from `among`.
+        """
+        at, vector = self._column(self.source.timestamp_field), self._column(self.feature)
+        return (
+            f"SELECT {self._named_keys}, {at} AS {AT}, {vector} AS {VECTOR} "  # noqa: S608
+            f"FROM {self._relation} WHERE {entities}"
+        )
+
     def among(self, entities: pa.Table) -> str | None:
         """A condition that these entities meet, and few others.
 
@@ -114,6 +145,11 @@ class Queries:
             conditions.append(f"{self._column(key)} IN ({', '.join(values)})")
         condition = " AND ".join(conditions)
         return condition if len(condition) <= self.dialect.query_bytes else None
+
+    @property
+    def _named_keys(self) -> str:
+        keys = map(self._column, self.join_keys)
+        return ", ".join(f"{key} AS {name}" for key, name in zip(keys, self.keys, strict=True))
 
     @property
     def _relation(self) -> str:

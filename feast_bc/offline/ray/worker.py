@@ -57,7 +57,13 @@ def resolve_block(rows: pa.Table, request: Request) -> pa.Table:
         def rows_of(helper: HelperView) -> SourceRows:
             member, files = helper.member, request.natives[helper.view.name]
             return SourceRows(
-                connection, files, member.source, member.feature, member.dim, helper.of
+                connection,
+                files,
+                member.source,
+                member.feature,
+                member.dim,
+                helper.of,
+                unchanged=helper.unchanged,
             )
 
         natives = join_natives(

@@ -1,0 +1,1 @@
+"""Trials of maps that are fitted after the training: the same models, other maps."""
