@@ -64,7 +64,8 @@ class ProviderError(FeastBCError):
 
 
 class NameCollisionError(FeastBCError, ValueError):
-    """Two feature views would share storage names in the online store."""
+    """Two feature views would share storage names in the online store, or two columns a name in a
+    training set."""
 
 
 class MaterializationError(FeastBCError):

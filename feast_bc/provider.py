@@ -25,9 +25,10 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.errors import NameCollisionError
 from feast_bc.materialization.compute_engine import BackwardCompatibleComputeEngine
+from feast_bc.materialization.switch_serving import check_prepared
 from feast_bc.native.batch_source import check_format
 from feast_bc.offline.store import backward_compatible
-from feast_bc.online.push import push_vectors
+from feast_bc.online.push import check_zones, push_vectors
 from feast_bc.online.store import knows_version_views, on_read_capable
 from feast_bc.views.lineage import check_lineage, check_none_vanishes
 from feast_bc.views.repo_store import repo_store
@@ -78,6 +79,8 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             )
         else:
             # A client of a feature server hands the rows on: the server's provider does the rest.
+            # On the way Feast takes the zone from the timestamps.
+            check_zones(feature_view, df)
             super().ingest_df(_handed_on(feature_view), df, field_mapping)
 
     async def ingest_df_async(
@@ -92,6 +95,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         if version_source(feature_view) is None:
             super().ingest_df_to_offline_store(feature_view, table)
         else:
+            check_zones(feature_view, table)
             self.offline_write_batch(self.repo_config, feature_view, table, None)
 
     def offline_write_batch(
@@ -105,6 +109,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         Raises:
             NameCollisionError: see `check_names`.
             LineageError: see `check_lineage`.
+            ProviderError: see `check_prepared`.
             FeastBCError: as `BackwardCompatibleSource.validate`.
         """
         if isinstance(data_source, BackwardCompatibleSource):
@@ -112,6 +117,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             if _versions_views(config):
                 check_names([data_source.name], [view.name for view in registered])
             check_lineage(data_source, _version_sources(registered))
+            check_prepared(self.online_store, config, data_source, registered)
         super().validate_data_source(config, data_source)
 
     def plan_infra(self, config: RepoConfig, desired_registry_proto: RegistryProto) -> Infra:
@@ -143,6 +149,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             # `store.apply` in Python validates no source.
             for member in source.members:
                 check_format(member.source, self.repo_config)
+            check_prepared(self.online_store, self.repo_config, source, registered)
         self._feature_store = None  # the registry changes
         super().update_infra(
             project,

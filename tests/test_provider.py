@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from feast import FileSource
 from feast.data_format import ParquetFormat
@@ -243,3 +244,35 @@ def test_a_plain_view_must_not_take_the_name_of_what_an_embedding_keeps(
     store.apply([USER, plain_view(tmp_path, name)])
     with pytest.raises(NameCollisionError, match=f"'{name}' has the name under which"):
         store.apply([USER, *views])
+
+
+@pytest.mark.parametrize("offline_store", ["duckdb", "dask"])
+def test_what_was_applied_from_python_without_the_provider(
+    offline_store: str, tmp_path: Path
+) -> None:
+    """`store.apply` asks nothing of ours there; whatever reads native vectors afterwards does."""
+    store = make_store(tmp_path, provider="local", offline=offline_store)
+    view = FAMILY.write(tmp_path).view(0)
+    store.apply([USER, view])
+    refused = r"'user_embedding_v0' is a version view.*`provider: feast_bc.*apply again"
+    with pytest.raises(ProviderError, match=refused):
+        offline(store, "user_embedding_v0", [1], [6])
+    with pytest.raises(ProviderError, match=refused):
+        store.materialize(at(0), at(6))
+    rows = pd.DataFrame({"user_id": [1], "event_timestamp": [at(6)], "embedding": [[1.0, 2.0]]})
+    with pytest.raises(ProviderError):
+        store.write_to_offline_store("user_embedding_v0", rows)
+    # Set the provider, apply again: nothing is left of it.
+    store = make_store(tmp_path, offline=offline_store)
+    store.apply([USER, view])
+    same(offline(store, "user_embedding_v0", [1], [6]), [FAMILY.value(0, 1, 6)])
+
+
+def test_a_version_view_has_no_file(tmp_path: Path) -> None:
+    """Feast looks whether a source has a path, and takes the name where it has none."""
+    source = FAMILY.write(tmp_path).view(0).batch_source
+    assert not hasattr(source, "path")
+    assert getattr(source, "file_options", None) is None
+    assert source != FileSource(name="other", path="x", timestamp_field="event_timestamp")
+    with pytest.raises(ProviderError, match="'user_embedding_v0' is a version view"):
+        _ = source.path

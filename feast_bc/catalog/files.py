@@ -21,6 +21,14 @@ MAX_JSON = 2**24
 PROBE = ".feast-bc-exclusive"
 """Created in a root before the first write there, to see whether it can be created twice."""
 
+_LOCAL = "that it is a folder, or can become one, which this process may read and write."
+
+_REMOTE = (
+    "the URI, the network, the driver's settings and credentials in this process's environment, "
+    "and that the fsspec driver of its protocol is installed (s3fs for s3://, gcsfs for gs://, "
+    "adlfs for abfs://)."
+)
+
 _probed: set[str] = set()
 """The roots that passed in this process."""
 
@@ -83,6 +91,13 @@ class CatalogFiles:
     def left_over(self, folder: str) -> Sequence[str]:
         """Names of what writers that were killed left in a folder."""
         return [name for name in self._names(folder) if name.startswith(".")]
+
+    def prepare(self) -> None:
+        """See that something can be written, before anybody works for it."""
+        if self._local:
+            with self._reaching("create"):
+                _make_folder(Path(self._path))
+        self._check_exclusive()
 
     def put(self, path: str, data: bytes) -> None:
         """Write a file whose name follows from its content: again is harmless."""
@@ -164,11 +179,10 @@ class CatalogFiles:
         except answers:
             raise
         except Exception as error:  # drivers raise whatever their SDK raises
+            local = isinstance(getattr(self, "_fs", None), LocalFileSystem)
             raise CatalogError(
                 f"Cannot {verb} the catalog {self.root}: {type(error).__name__}: {error}. Check "
-                "the URI, the network, the driver's settings and credentials in this process's "
-                "environment, and that the fsspec driver of its protocol is installed (s3fs for "
-                "s3://, gcsfs for gs://, adlfs for abfs://)."
+                + (_LOCAL if local else _REMOTE)
             ) from error
 
 

@@ -11,6 +11,26 @@ from feast_bc.transforms.base import MAX_DIM
 from feast_bc.transforms.hop import check_hop
 
 
+def check_join_keys(of: str, join_keys: Sequence[str], older: Sequence[Manifest]) -> None:
+    """Check that a version has the join keys of the older ones, in their order.
+
+    Args:
+        of: the embedding and version.
+        join_keys: its join keys.
+        older: the manifests of the versions published so far.
+
+    Raises:
+        CatalogError: it has others.
+    """
+    if older and tuple(join_keys) != older[0].join_keys:
+        expected = ", ".join(older[0].join_keys)
+        raise CatalogError(
+            f"{of}: expected the join keys of the older versions, {expected}; found "
+            f"{', '.join(join_keys)}. Leave --join-key out; a source that calls them otherwise "
+            "maps them with its field_mapping."
+        )
+
+
 def check_link(
     embedding: str,
     version: int,
@@ -36,11 +56,7 @@ def check_link(
         )
     if version == 0 and transform is not None:
         raise DirectionError(f"{of} is the oldest: it takes no transformation, got {transform!r}.")
-    if older and tuple(join_keys) != older[0].join_keys:
-        raise CatalogError(
-            f"{of}: expected the join keys of the older versions, "
-            f"{', '.join(older[0].join_keys)}; got {', '.join(join_keys)}."
-        )
+    check_join_keys(of, join_keys, older)
     if version == 0:
         return
     if version > len(older):

@@ -9,13 +9,14 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from feast_bc.cli import output
 from feast_bc.cli.corrections import relink, unretire, withdraw
 from feast_bc.cli.group import (
+    ACTIVATE_CHECKS,
     CatalogGroup,
     common_options,
     gate_of,
@@ -28,6 +29,9 @@ from feast_bc.cli.publishing import publish
 from feast_bc.cli.signing import public_keys, sign, signature_option
 from feast_bc.cli.starting import init
 from feast_bc.errors import FeastBCError
+
+if TYPE_CHECKING:
+    from feast_bc.publishing.refusal import Check
 
 
 @click.group(cls=CatalogGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,14 +72,14 @@ def main(**_: Any) -> None:
     metavar="INSTANT",
     help="Instant of event time. Default: now.",
 )
-@gate_options("Activate in any case; the catalog records it.")
+@gate_options(ACTIVATE_CHECKS)
 @signature_option
 @common_options
 def activate(
     embedding: str,
     version: int,
     active_from: datetime | None,
-    force: bool,
+    force: tuple[Check, ...],
     trusted: tuple[str, ...],
     **thresholds: float | None,
 ) -> None:
@@ -83,7 +87,9 @@ def activate(
 
     The quality gate looks at the alignment measured last, at publish or relink, for the chain to
     every older version that is not retired: on held-out entities where the artifact declares any,
-    else on all. It refuses with exit code 3.
+    else on all. Refused are also an instant before the version's first vector, and one before
+    the end of an earlier activation: training sets have used what was served up to there. The exit
+    code is 3.
 
     Activating an active version again changes nothing, unless another --from is named.
 
@@ -91,6 +97,7 @@ def activate(
     Examples:
       feast-bc activate user_embedding 2
       feast-bc activate user_embedding 2 --from 2026-02-01T00:00:00+00:00 --min-cosine 0.9
+      feast-bc activate user_embedding 2 --force centred-error
     """
     catalog = open_catalog()
 
@@ -107,13 +114,13 @@ def activate(
     )
     published = change.published
     since = published.activations[-1].active_from.isoformat()
-    forced = change.changed and published.events[-1].forced
+    forced = output.waived(published.events[-1]) if change.changed else ""
     done = f"{embedding} version {version} serves older views from {since}."
     already = f"{embedding} version {version} is active already, from {since}; nothing changed."
     output.result(
         {"activated": published.to_json(), "changed": change.changed},
         done if change.changed else already,
-        "FORCED past the quality gate; the catalog records it." if forced else "",
+        f"FORCED past {forced}; the catalog records it." if forced else "",
         next_="feast apply, then feast materialize",
     )
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from feast_bc.cli import output
-from feast_bc.cli.group import common_options, gate_of, gate_options, open_catalog
+from feast_bc.cli.group import GATE_CHECKS, common_options, gate_of, gate_options, open_catalog
 from feast_bc.cli.signing import Signer, sign_option
+
+if TYPE_CHECKING:
+    from feast_bc.publishing.refusal import Check
 
 
 @click.command()
@@ -28,7 +32,7 @@ from feast_bc.cli.signing import Signer, sign_option
     metavar="DIR",
     help="Feature repo: how sources that are not files are read.",
 )
-@gate_options("Relink in any case; the catalog records it.")
+@gate_options(GATE_CHECKS)
 @sign_option
 @common_options
 def relink(
@@ -36,7 +40,7 @@ def relink(
     version: int,
     artifact: str,
     repo: str | None,
-    force: bool,
+    force: tuple[Check, ...],
     key: str | None,
     **thresholds: float | None,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,24 @@ if TYPE_CHECKING:
     from feast_bc.publishing.quality_gate import QualityGate
 
 CATALOG = "feast_bc.catalog"
+
+GATE_CHECKS = {
+    "centred-error": "above --max-centred-error",
+    "cosine": "below --min-cosine",
+    "agreement": "below --min-agreement",
+    "unmeasured": "a chain that could not be measured",
+}
+"""What `--force` waives at relink; by the names of `feast_bc.publishing.refusal`."""
+
+PUBLISH_CHECKS = {**GATE_CHECKS, "future-vectors": "event timestamps more than a day ahead"}
+"""The same at publish."""
+
+ACTIVATE_CHECKS = {
+    **GATE_CHECKS,
+    "before-vectors": "active before the version's first vector",
+    "closed-period": "active again from before the end of an earlier activation",
+}
+"""The same at activate."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -80,12 +98,20 @@ def common_options(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
-def gate_options(force: str) -> Callable[[Command], Command]:
-    """Give a command the quality gate's thresholds, and `--force` with that help."""
+def gate_options(checks: Mapping[str, str]) -> Callable[[Command], Command]:
+    """Give a command the quality gate's thresholds, and `--force` for some checks with a word on
+    each."""
+    listed = ", ".join(f"{name} ({what})" for name, what in checks.items())
 
     def decorate(command: Command) -> Command:
         for option in (
-            click.option("--force", is_flag=True, help=force),
+            click.option(
+                "--force",
+                type=click.Choice(list(checks)),
+                multiple=True,
+                metavar="CHECK",
+                help=f"Waive this one check; repeatable. The catalog records it. One of: {listed}.",
+            ),
             click.option(
                 "--min-cosine", type=click.FloatRange(-1, 1), help="Refuse below this mean cosine."
             ),

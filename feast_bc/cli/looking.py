@@ -182,7 +182,8 @@ def _description(published: PublishedVersion) -> str:
     rows.append(["view", "retired" if published.retired else view])
     for event in published.events:
         at = "" if event.at is None else f" as of {event.at.isoformat()}"
-        forced = ", forced" if event.forced else ""
+        waived = output.waived(event)
+        forced = f", forced: {waived}" if waived else ""
         rows.append([event.event, f"{event.recorded_at.isoformat()}{at}{forced}"])
     title = f"{manifest.embedding} version {published.version}"
     parts = [title, output.table([[f"  {name}", value] for name, value in rows])]

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 if TYPE_CHECKING:  # they need Feast, and help and usage errors shall not wait for it
     from feast_bc.catalog.check import Check
+    from feast_bc.catalog.event import Event
     from feast_bc.catalog.published_version import PublishedVersion
     from feast_bc.native.native_vectors import Progress
     from feast_bc.publishing.alignment import Alignment, AlignmentReport, VersionAlignment
@@ -126,7 +127,7 @@ def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
                 + (f"{a.active_until:%Y-%m-%dT%H:%M:%SZ}" if a.active_until else "")
                 for a in published.activations
             ]
-            forced = any(event.forced for event in published.events)
+            forced = ", ".join(filter(None, map(waived, published.events)))
             report = alignment_of(published)
             error = report.older[-1].decisive[1].centred_error if report else None
             rows.append(
@@ -135,12 +136,18 @@ def versions_table(listed: Mapping[str, Sequence[PublishedVersion]]) -> str:
                     str(published.version),
                     str(published.manifest.dim),
                     f"{published.manifest.published_at:%Y-%m-%d %H:%M}",
-                    (", ".join(intervals) or "-") + (" (forced)" if forced else ""),
+                    (", ".join(intervals) or "-") + (f" (forced: {forced})" if forced else ""),
                     "retired" if published.retired else f"{name}_v{published.version}",
                     "-" if error is None else f"{error:.4f}",
                 ]
             )
     return table(rows) if len(rows) > 1 else ""
+
+
+def waived(event: Event) -> str:
+    """The checks that an event went past, or what older releases recorded of them."""
+    names = (event.gate or {}).get("waived", [])
+    return ", ".join(map(str, names)) or ("quality gate" if event.forced else "")
 
 
 def alignment_of(published: PublishedVersion) -> AlignmentReport | None:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from feast_bc.cli import output
-from feast_bc.cli.group import common_options, gate_of, gate_options, open_catalog
+from feast_bc.cli.group import (
+    PUBLISH_CHECKS,
+    common_options,
+    gate_of,
+    gate_options,
+    open_catalog,
+)
 from feast_bc.cli.signing import Signer, sign_option
+
+if TYPE_CHECKING:
+    from feast_bc.publishing.refusal import Check
 
 
 @click.command()
@@ -48,7 +58,7 @@ from feast_bc.cli.signing import Signer, sign_option
     help="Of a published version: up to this share of its rows may be gone, and what its source "
     "holds now counts from the next apply on. Without it: 0.01, and nothing new is noted.",
 )
-@gate_options("Publish in any case; the catalog records it.")
+@gate_options(PUBLISH_CHECKS)
 @sign_option
 @common_options
 def publish(
@@ -62,7 +72,7 @@ def publish(
     timestamp_field: str,
     feature: str,
     max_shrink: float | None,
-    force: bool,
+    force: tuple[Check, ...],
     key: str | None,
     **thresholds: float | None,
 ) -> None:

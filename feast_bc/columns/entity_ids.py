@@ -52,6 +52,11 @@ def _columns(view: FeatureView, names: Sequence[str], ids: Any) -> Mapping[str, 
     if isinstance(ids, Mapping):
         return ids
     if isinstance(ids, list | tuple) and ids and isinstance(ids[0], Mapping):
+        other = next((row for row in ids if not isinstance(row, Mapping)), None)
+        if other is not None:
+            raise EntityKeyError(
+                f"{view.name}: expected a dict in every entity row, found {other!r} beside dicts."
+            )
         try:
             return {name: [row[name] for row in ids] for name in ids[0]}
         except KeyError as error:
@@ -70,12 +75,17 @@ def _columns(view: FeatureView, names: Sequence[str], ids: Any) -> Mapping[str, 
 def _column(view: FeatureView, name: str, type_: ValueType, values: Any) -> pa.ChunkedArray:
     of = f"{view.name}, join key {name!r}"
     expected = _ARROW_TYPES.get(type_)
+    if isinstance(values, set | frozenset):
+        raise EntityKeyError(
+            f"{of}: expected a list or array of ids, found a set. It has no order in which vectors "
+            "could be returned: pass sorted(ids)."
+        )
     if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
         raise EntityKeyError(f"{of}: expected a list or array of ids, found {values!r}.")
     try:
         column = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
         typed = column if expected is None or column.type == expected else _cast(column, expected)
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise EntityKeyError(
             f"{of}: expected ids of Feast type {type_.name}, found others ({error}). Pass them "
             "as the entity declares them."
@@ -93,6 +103,9 @@ def _cast(column: Any, expected: pa.DataType) -> Any:
         (pa.types.is_large_binary, pa.types.is_binary),
         (pa.types.is_null, lambda _: True),
     )
+    if not len(column) and pa.types.is_floating(column.type):
+        # numpy has floats where nothing says what the ids would be.
+        return pa.array([], expected)
     if not any(found(column.type) and wanted(expected) for found, wanted in kinds):
         raise TypeError(f"Arrow type {column.type}")
     return column.cast(expected)

@@ -12,16 +12,23 @@ more:
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from datetime import datetime, timezone
 
 from feast import FeatureStore, FeatureView
+from feast.base_feature_view import BaseFeatureView
 from feast.infra.common.materialization_job import MaterializationJobStatus, MaterializationTask
+from feast.infra.online_stores.online_store import OnlineStore
+from feast.repo_config import RepoConfig
 from tqdm import tqdm
 
 from feast_bc.errors import MaterializationError, ProviderError, UnknownVersionError
 from feast_bc.online.store import knows_version_views
+from feast_bc.online.written_views import WrittenViews
+from feast_bc.rule import NOTHING
 from feast_bc.views.provider_line import PROVIDER
 from feast_bc.views.serving import Serving, check_serving
+from feast_bc.views.source import BackwardCompatibleSource
 from feast_bc.views.stored_views import state_view, value_views, version_source
 
 _BEGINNING = datetime(1, 1, 2, tzinfo=timezone.utc)
@@ -71,6 +78,45 @@ def prepare_serving(
                 f"{view.name} could not be prepared for serving={serving!r}: {job.error()} What is "
                 "served has not changed. Repair the cause and prepare again."
             ) from job.error()
+
+
+def check_prepared(
+    store: OnlineStore | None,
+    config: RepoConfig,
+    source: BackwardCompatibleSource,
+    registered: Iterable[BaseFeatureView],
+) -> None:
+    """Refuse to apply another serving for which nothing was written, over one that is read.
+
+    Args:
+        store: the online store.
+        config: the feature repo's configuration.
+        source: a version view's source, as it is to be applied.
+        registered: the views in the registry.
+
+    Raises:
+        ProviderError: readers would get nulls until the next materialization.
+    """
+    if store is None or not knows_version_views(store):
+        return  # a feature server's client: the server applies with its own store
+    for view in registered:
+        before = version_source(view)
+        if before is None or (view.name, view.online) != (source.name, True):
+            continue
+        if before.serving == source.serving:
+            continue
+        # The record may stand in another store than the one that the registry was applied with.
+        store.update(config, [], [view], [], [], partial=True)
+        written = WrittenViews(store, config, view)
+        after = value_views(_with_serving(view, source.serving))
+        if NOTHING in written.read(value_views(view)) or NOTHING not in written.read(after):
+            continue
+        raise ProviderError(
+            f"{view.name} is served {before.serving!r}, and nothing is written for serving="
+            f"{source.serving!r}: readers would get nulls until the next materialization. Prepare "
+            f"it first: feast_bc.prepare_serving(store, {source.embedding!r}, {source.serving!r}), "
+            "with the registry as it is; then apply again."
+        )
 
 
 def drop_serving(store: FeatureStore, embedding: str, serving: Serving) -> None:

@@ -105,6 +105,12 @@ def key_text(column: pa.Array, key: str, of: str) -> pa.Array:
     Raises:
         InvalidVectorsError: its values cannot be text.
     """
+    if pa.types.is_floating(column.type):
+        raise InvalidVectorsError(
+            f"{of}: join key {key!r} has Arrow type {column.type}; expected integers or text. "
+            f"In pandas a missing id turns integers into floats: drop such rows, then "
+            f"df[{key!r}] = df[{key!r}].astype('int64')."
+        )
     try:
         return column.cast(pa.string())
     except pa.ArrowException as error:

@@ -48,6 +48,8 @@ class NativeVectors:
         latest: one row per entity: its join keys as text, and in column `__row` (int64) the
             position of its newest row in the source.
         contents: by what the source is known again.
+        first: the oldest event timestamp, in microseconds.
+        instants: shape `(entities,)`, the event timestamps of the rows in `latest`.
     """
 
     dim: int
@@ -55,11 +57,12 @@ class NativeVectors:
     keys: tuple[str, ...]
     latest: pa.Table
     contents: Contents
+    first: int
+    instants: Instants
     _batches: SourceBatches
     _feature: str
     _of: str
     _timestamp: str
-    _instants: Instants
 
     @property
     def entities(self) -> int:
@@ -100,7 +103,7 @@ class NativeVectors:
             for key, column in columns.items()
         )
         instants = to_instants(pa.chunked_array([taken.columns[-1]]))
-        if not same or not np.array_equal(instants, self._instants[at]):
+        if not same or not np.array_equal(instants, self.instants[at]):
             raise rewritten(self._of)
 
 
@@ -184,11 +187,12 @@ def read_native_vectors(
         tuple(join_keys),
         latest,
         Contents.of(rows, newest, kinds, sampled),
+        int(instants[0].min()),
+        instants[0][rows_of],
         batches,
         feature,
         of,
         source.timestamp_field,
-        instants[0][rows_of],
     )
 
 

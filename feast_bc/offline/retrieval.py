@@ -20,7 +20,7 @@ from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_
 
 from feast_bc.columns.arrays import Instants, RowNumbers
 from feast_bc.columns.timestamps import to_instants
-from feast_bc.errors import ProviderError
+from feast_bc.errors import NameCollisionError, ProviderError
 from feast_bc.native.joined_rows import JoinedRows
 from feast_bc.native.parquet_rows import ParquetRows, files
 from feast_bc.native.point_in_time import connect
@@ -70,10 +70,27 @@ class HistoricalRetrieval:
         return list(keys)
 
     def check(self, columns: Iterable[str]) -> None:
-        """Raise FeastEntityDFMissingColumnsError if an entity dataframe misses a join key."""
+        """Look at the columns of an entity dataframe.
+
+        Raises:
+            FeastEntityDFMissingColumnsError: a join key is missing.
+            NameCollisionError: a column has the name of a requested feature's.
+        """
         missing = sorted(set(self.join_keys) - set(columns))
         if missing:
             raise FeastEntityDFMissingColumnsError(sorted(self.join_keys), missing)
+        self.check_new(columns)
+
+    def check_new(self, columns: Iterable[str]) -> None:
+        """Raise NameCollisionError if a requested feature would be a second column of its name."""
+        known = set(columns)
+        twice = [ref for ref in self.refs if self.versions.column(ref) in known]
+        if twice:
+            names = ", ".join(repr(self.versions.column(ref)) for ref in twice)
+            raise NameCollisionError(
+                f"entity_df has the column(s) {names} already, as {', '.join(twice)} would be "
+                "called in the result. Drop or rename them, or ask with full_feature_names=True."
+            )
 
     def other_columns(
         self, entity_df: pd.DataFrame, timestamp: str, join: Join
@@ -115,16 +132,12 @@ class HistoricalRetrieval:
         equal rows.
 
         Args:
-            entity_df: the entity dataframe.
+            entity_df: the entity dataframe, whose columns were looked at by `check`.
             join: asks the inner store.
             one_by_one: ask for one view at a time.
             through_parquet: join native rows in local parquet files here, without their vectors.
             filter_by_created_timestamp: Feast's option, for `through_parquet`.
-
-        Raises:
-            FeastEntityDFMissingColumnsError: a join key is missing.
         """
-        self.check(entity_df.columns)
         entity_df, timestamp = with_utc(entity_df)
         asked = entity_df[self.join_keys].assign(**{EVENT_TIMESTAMP: entity_df[timestamp]})
         distinct, code = _distinct(asked)
@@ -223,6 +236,7 @@ class HistoricalRetrieval:
         table = join(views, self.inner_refs(views), entity_df)
         features = {column_of(ref, full=True) for ref in self.inner_refs(views)}
         result = table.select([name for name in table.column_names if name not in features])
+        self.check_new(result.column_names)
         timestamp = infer_event_timestamp_from_entity_df(
             dict(result.slice(0, 0).to_pandas().dtypes)
         )

@@ -29,6 +29,7 @@ from feast_bc.feast_internals import DASK, DUCKDB, RAY, REMOTE_OFFLINE, SPARK, i
 from feast_bc.native.batch_source import column_in, parquet_files
 from feast_bc.native.latest_rows import TIMESTAMP, UNCHANGED, VECTOR, as_table, streamed_rows
 from feast_bc.native.sql.jobs import job_table
+from feast_bc.offline.entity_df import check_entity_df
 from feast_bc.offline.retrieval import EVENT_TIMESTAMP, HistoricalRetrieval, common_join_keys, edge
 from feast_bc.offline.retrieval_job import BackwardCompatibleRetrievalJob
 from feast_bc.offline.source_check import check_sources
@@ -118,7 +119,8 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         **kwargs: Any,
     ) -> RetrievalJob:
         inner_call = super().get_historical_features
-        if all(version_source(view) is None for view in feature_views):
+
+        def stock() -> RetrievalJob:
             return inner_call(
                 config=config,
                 feature_views=feature_views,
@@ -129,6 +131,9 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
                 full_feature_names=full_feature_names,
                 **kwargs,
             )
+
+        if all(version_source(view) is None for view in feature_views):
+            return stock()
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
         names = {view.projection.name_to_use() for view in feature_views}
         retrieval = HistoricalRetrieval(
@@ -138,16 +143,7 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
         )
         if is_a(self, REMOTE_OFFLINE):
             # The server has the views, and a store that knows them.
-            job = inner_call(
-                config=config,
-                feature_views=feature_views,
-                feature_refs=feature_refs,
-                entity_df=entity_df,
-                registry=registry,
-                project=project,
-                full_feature_names=full_feature_names,
-                **kwargs,
-            )
+            job = stock()
             job.vector_dims = retrieval.versions.vector_dims
             return job
         check_sources(retrieval.versions.helpers, config, self)
@@ -197,6 +193,10 @@ class BackwardCompatibleOfflineStore(OfflineStore):  # type: ignore[misc]
                 on_demand_feature_views=on_demand,
                 filter_by_created_timestamp=kwargs.get("filter_by_created_timestamp", False),
             ).job(entity_df)
+
+        check_entity_df(self, entity_df)
+        if isinstance(entity_df, pd.DataFrame):
+            retrieval.check(entity_df.columns)
 
         def evaluate() -> pa.Table:
             if isinstance(entity_df, str):

@@ -48,7 +48,7 @@ def online_vectors(store: FeatureStore, view: str, ids: Any) -> OnlineVectors:
 
     Raises:
         FeatureViewNotFoundException: Feast knows no such view.
-        ProviderError: it is not a version view, or the store has no online store.
+        ProviderError: it is not a version view, or the store has no online store, or is none.
         EntityKeyError: the ids do not fit the view's join keys.
         DimensionError, InvalidVectorsError: what is stored is not a vector of this view.
     """
@@ -107,6 +107,11 @@ _VIEWS: WeakKeyDictionary[FeatureStore, tuple[object, dict[str, FeatureView]]] =
 
 
 def _version_view(store: FeatureStore, name: str) -> FeatureView:
+    if not isinstance(store, FeatureStore):
+        raise ProviderError(
+            f"expected a feast.FeatureStore, found {store!r}. Pass FeatureStore(repo_path), and "
+            "keep it: making one takes long."
+        )
     registry: Any = store.registry
     # Read before the look-up: another thread may refresh the registry meanwhile.
     created = getattr(registry, "cached_registry_proto_created", None)

@@ -92,7 +92,8 @@ def push_vectors(
     Raises:
         EntityKeyError: the join keys do not fit the view's entities.
         DimensionError, InvalidVectorsError: a vector is null, not finite, or of another dimension;
-            a timestamp is missing or lies in the future. Nothing is written then.
+            a timestamp is missing, has no time zone, or lies in the future. Nothing is written
+            then.
         ProviderError: the embedding keeps unchanged vectors.
     """
     source: BackwardCompatibleSource = view.batch_source
@@ -224,7 +225,7 @@ def _check(view: FeatureView, frame: pd.DataFrame, now: int) -> PushedRows:
             f"{int(np.argmin(present))}); expected {member.dim} floats in each row. To end an "
             "entity's value, write the null to the batch source and materialize."
         )
-    stamps = pa.chunked_array(pa.array(pd.to_datetime(frame[timestamp], utc=True)))
+    stamps = pa.chunked_array(pa.array(_zoned(frame[timestamp], of)))
     if stamps.null_count:
         raise InvalidVectorsError(f"{of}: {timestamp!r} is null in {stamps.null_count} row(s).")
     instants = to_instants(stamps)
@@ -232,6 +233,46 @@ def _check(view: FeatureView, frame: pd.DataFrame, now: int) -> PushedRows:
     # Of rows with one timestamp the last one counts.
     newest = newest_rows(keys, instants)
     return PushedRows(keys.take(pa.array(newest)), instants[newest], vectors[newest])
+
+
+def check_zones(view: FeatureView, rows: pd.DataFrame | pa.Table) -> None:
+    """Refuse rows of a version view whose timestamps have no time zone.
+
+    Args:
+        view: the version view.
+        rows: as for `push_vectors`.
+
+    Raises:
+        InvalidVectorsError: they have none, or are none; or their column is missing.
+    """
+    source: BackwardCompatibleSource = view.batch_source
+    of = f"rows pushed to {view.name}"
+    if isinstance(rows, pa.Table):
+        plain = [field.name for field in rows.schema if not pa.types.is_nested(field.type)]
+        rows = rows.select(plain).to_pandas()
+    _zoned(rows[_timestamp_column(source, source.members[0], rows, of)], of)
+
+
+def _zoned(stamps: pd.Series[Any], of: str) -> pd.Series[Any]:
+    """Timestamps in UTC. Text without a zone is UTC: Feast's own clients send it so."""
+    if isinstance(stamps.dtype, pd.DatetimeTZDtype):
+        zoned: pd.Series[Any] = stamps.dt.tz_convert("UTC")
+        return zoned
+    known = stamps.dropna()
+    text = all(isinstance(stamp, str) for stamp in known)
+    if not text and not all(getattr(stamp, "tzinfo", None) for stamp in known):
+        raise InvalidVectorsError(
+            f"{of}: column {stamps.name!r} has type {stamps.dtype}; expected timestamps with a "
+            f"time zone, in every row. If they are UTC: rows[{stamps.name!r}] = "
+            f"pd.to_datetime(rows[{stamps.name!r}], utc=True)."
+        )
+    try:
+        return pd.to_datetime(stamps, utc=True, format="ISO8601" if text else None)
+    except ValueError as error:
+        raise InvalidVectorsError(
+            f"{of}: column {stamps.name!r} holds text that is no instant in ISO 8601 ({error}); "
+            "expected such as 2026-02-01T00:00:00+00:00."
+        ) from error
 
 
 def _check_not_ahead(instants: Instants, now: int, of: str) -> None:

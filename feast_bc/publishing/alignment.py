@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -56,8 +57,8 @@ class Alignment:
         error_of_mean: ||z - mean(z)||_F / ||z||_F: the uncentred error of the mean vector alone.
             Where it is small, uncentred errors and cosines say little. None likewise, or if all
             z are 0.
-        cosine: the mean cosine of z~ and z, where a zero vector counts as 0; None if there was
-            nothing to compare.
+        cosine: the mean cosine of z~ and z over the z that are not 0, which have no direction;
+            z~ = 0 counts as 0. None if there was nothing to compare.
         neighbour_overlap: the share of its 10 nearest neighbours that an entity keeps.
         dot_product_correlation: the rank correlation of products of two vectors. Both are as in
             `feast_bc.publishing.geometry`, and None in reports of older releases.
@@ -130,11 +131,14 @@ class AlignmentReport:
         entities: how many entities version k has.
         older: one entry per older version, k-1 first: that one is the hop B_k itself, the
             others are whole chains k -> j.
+        first: the event timestamp of version k's oldest vector; None where it could not be read,
+            and in reports of older releases.
     """
 
     version: int
     entities: int
     older: tuple[VersionAlignment, ...]
+    first: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, as it stands in the manifest under metrics["alignment"]."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from feast_bc.columns.arrays import Mask, Matrix
+from feast_bc.columns.instants import to_datetime
 from feast_bc.errors import FeastBCError
 from feast_bc.native.native_vectors import ROW, NativeVectors, Progress
 from feast_bc.publishing.alignment import (
@@ -87,7 +88,7 @@ def alignment_report(
         unseen = None if holdout is None else holdout.contains(_keys(pair.sample, newest.keys))
         found = _compare(chain, pair.common, mapped, target, unseen)
         entries.append(replace(found, previous_error=before.get(chain.to_version)))
-    return AlignmentReport(version, newest.entities, tuple(entries))
+    return AlignmentReport(version, newest.entities, tuple(entries), to_datetime(newest.first))
 
 
 def _previous_errors(
@@ -194,11 +195,12 @@ def _align(mapped: Matrix, target: Matrix) -> Alignment:
     lengths = np.sqrt(_dots(mapped, mapped) * _dots(target, target))
     dots = _dots(mapped, target)
     cosines = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+    directed = _dots(target, target) > 0
     return Alignment(
         len(target),
         centred_error(mapped, target),
         error_of_mean(target),
-        float(cosines.mean()),
+        float(cosines[directed].mean()) if directed.any() else None,
         neighbour_overlap(target, mapped),
         dot_product_correlation(target, mapped),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.catalog.change import CatalogChange
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.catalog.link import check_join_keys
 from feast_bc.errors import CatalogError, ChainGapError
 from feast_bc.native.native_vectors import read_native_vectors
 from feast_bc.publishing.alignment_report import alignment_report
@@ -23,8 +25,10 @@ from feast_bc.publishing.measurement import (
     read_natives,
     silent,
 )
-from feast_bc.publishing.quality_gate import QualityGate
+from feast_bc.publishing.quality_gate import QualityGate, Verdict
+from feast_bc.publishing.refusal import Check, waive
 from feast_bc.publishing.source_check import check_source
+from feast_bc.publishing.vector_checks import check_key_kinds, vectors_ahead
 
 
 def publish_version(
@@ -39,7 +43,7 @@ def publish_version(
     metrics: Mapping[str, Any] | None = None,
     config: RepoConfig | None = None,
     gate: QualityGate | None = None,
-    force: bool = False,
+    force: Collection[Check] = (),
     max_shrink: float | None = None,
     stages: Stages = silent,
 ) -> CatalogChange:
@@ -58,17 +62,19 @@ def publish_version(
         metrics: more JSON values to keep.
         config: the feature repo's configuration, for sources that are not parquet files.
         gate: the thresholds; `QualityGate()` by default.
-        force: publish also what the gate refuses; kept in the event.
+        force: the checks to waive (`feast_bc.publishing.refusal.GATE_CHECKS`, "future-vectors");
+            those that did not pass are kept in the event.
         max_shrink: of a version that is published already: which share of its rows may be gone;
             what its source holds now is noted then. None for `MAX_SHRINK`, and notes nothing new
             unless nothing was noted.
         stages: tells progress.
 
     Raises:
-        QualityGateError: the gate does not pass.
+        QualityGateError: the gate does not pass, or vectors lie in the future.
         SourceChangedError: the version is published already, and its source does not hold what it
             held then.
-        InvalidVectorsError, DimensionError: as `read_native_vectors`.
+        InvalidVectorsError, DimensionError: as `read_native_vectors`; also for join keys of
+            another type than the older versions'.
         ArtifactError: as `load_artifact`.
         VersionConflictError, ChainGapError, DirectionError, CatalogError: as
             `EmbeddingCatalog.publish`. In every case nothing was published.
@@ -92,6 +98,10 @@ def publish_version(
             f"{embedding} version {version} has no older version to take the join keys from. Name "
             "them (--join-key user_id)."
         )
+    of = f"{embedding} version {version}"
+    check_join_keys(of, keys, [published.manifest for published in known.versions])
+    if version == len(known.versions):
+        catalog.files.prepare()
     native = read_native_vectors(
         source,
         join_keys=keys,
@@ -100,20 +110,25 @@ def publish_version(
         config=config,
         progress=stages(f"checking the vectors of version {version}"),
     )
-    verdict, forced = None, False
+    ahead = tuple(vectors_ahead(native))
+    verdict = Verdict(gate or QualityGate(), (), ahead)
     if chains:
+        natives = read_natives(older, config, stages)
+        check_key_kinds(native, natives, of)
         report = alignment_report(
             native,
             chains,
-            read_natives(older, config, stages),
+            natives,
             holdout=holdout,
             previous=previous_chains(links),
             progress=stages("measuring the alignment"),
         )
         kept["alignment"] = report.to_json()
-        if version == len(known.versions):  # what stands there already is not judged anew
-            verdict = (gate or QualityGate()).measure(report, retired=known.state.retired)
-            forced = verdict.forced(f"{embedding} version {version} is not published", force)
+        measured = verdict.gate.measure(report, retired=known.state.retired)
+        verdict = replace(measured, refusals=(*measured.refusals, *ahead))
+    waived: tuple[Check, ...] = ()
+    if version == len(known.versions):  # what stands there already is not judged anew
+        waived = waive(verdict.refusals, force, f"{of} is not published")
     change = catalog.publish(
         embedding,
         version,
@@ -124,8 +139,8 @@ def publish_version(
         feature=feature,
         holdout=holdout,
         metrics=kept,
-        forced=forced,
-        gate=None if verdict is None else verdict.to_json(),
+        forced=bool(waived),
+        gate=verdict.to_json(waived) if chains or waived else None,
         contents=native.contents,
         known=known,
     )

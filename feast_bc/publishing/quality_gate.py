@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from feast_bc.catalog.change import CatalogChange
@@ -12,13 +12,14 @@ from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.published_version import pick
 from feast_bc.catalog.signature import check_chain_signed
 from feast_bc.catalog.state import State
-from feast_bc.errors import QualityGateError
 from feast_bc.publishing.alignment import (
     NOTHING_SHARED,
     AlignmentReport,
     VersionAlignment,
     stored_report,
 )
+from feast_bc.publishing.refusal import Check, Refusal, waive
+from feast_bc.rule import Activation
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -40,21 +41,29 @@ class Verdict:
     Attributes:
         gate: the thresholds.
         measured: JSON per older version that counts.
-        reasons: why it does not pass; empty if it does.
-        advice: what to do about them.
+        refusals: why it does not pass; empty if it does.
     """
 
     gate: QualityGate
     measured: tuple[dict[str, Any], ...]
-    reasons: tuple[str, ...]
-    advice: tuple[str, ...]
+    refusals: tuple[Refusal, ...]
 
     @property
     def passed(self) -> bool:
-        return not self.reasons
+        return not self.refusals
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON, as the catalog's events keep it."""
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it does not pass."""
+        return tuple(refusal.reason for refusal in self.refusals)
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What to do about it."""
+        return tuple(dict.fromkeys(refusal.advice for refusal in self.refusals))
+
+    def to_json(self, waived: Sequence[Check] = ()) -> dict[str, Any]:
+        """Plain JSON, as the catalog's events keep it; with the checks that were waived."""
         return {
             "max_centred_error": self.gate.max_centred_error,
             "min_cosine": self.gate.min_cosine,
@@ -62,25 +71,8 @@ class Verdict:
             "measured": list(self.measured),
             "reasons": list(self.reasons),
             "passed": self.passed,
+            "waived": list(waived),
         }
-
-    def forced(self, refusal: str, force: bool) -> bool:
-        """Whether the gate is overridden.
-
-        Args:
-            refusal: what follows where it is not, for the error message.
-            force: whether to override it.
-
-        Raises:
-            QualityGateError: it does not pass, and is not to be overridden.
-        """
-        if not self.passed and not force:
-            raise QualityGateError(
-                f"{refusal}: the quality gate does not pass: {'; '.join(self.reasons)}. "
-                f"{' '.join(self.advice)} Or override with --force, which is recorded; consumers "
-                "of the older versions would notice."
-            )
-        return not self.passed
 
 
 @dataclass(frozen=True)
@@ -111,15 +103,14 @@ class QualityGate:
             retired: older versions that do not count.
         """
         if report is None:
-            return Verdict(
-                self,
-                (),
-                ("its manifest has no alignment report",),
-                ("Publish versions with `feast-bc publish`, which measures them.",),
+            unmeasured = Refusal(
+                "unmeasured",
+                "its manifest has no alignment report",
+                "Publish versions with `feast-bc publish`, which measures them.",
             )
+            return Verdict(self, (), (unmeasured,))
         measured: list[dict[str, Any]] = []
-        reasons: list[str] = []
-        advice: dict[str, None] = {}
+        refusals: list[Refusal] = []
         newer_passed = True
         for entry in report.older:
             wrong = self._reasons(report.version, entry)
@@ -129,35 +120,38 @@ class QualityGate:
                 measured.append(
                     {"version": entry.version, "on": on, **asdict(alignment), "probes": probes}
                 )
-                reasons += wrong
-                if wrong:
-                    advice[_advice(report.version, entry, newer_passed)] = None
+                advice = _advice(report.version, entry, newer_passed)
+                refusals += [Refusal(check, reason, advice) for check, reason in wrong]
             newer_passed = newer_passed and not wrong
-        return Verdict(self, tuple(measured), tuple(reasons), tuple(advice))
+        return Verdict(self, tuple(measured), tuple(refusals))
 
-    def _reasons(self, version: int, entry: VersionAlignment) -> list[str]:
-        """Why an alignment does not pass."""
+    def _reasons(self, version: int, entry: VersionAlignment) -> list[tuple[Check, str]]:
+        """Why an alignment does not pass, by check."""
         on, alignment = entry.decisive
         chain = f"{version} -> {entry.version}"
         if alignment.centred_error is None or alignment.cosine is None:
-            return [f"the alignment of {chain} is {entry.note or 'unknown'}"]
-        reasons = []
+            note = (entry.note or "unknown").rstrip(".")
+            return [("unmeasured", f"the alignment of {chain} is {note}")]
+        reasons: list[tuple[Check, str]] = []
         where = f"{chain} on {alignment.entities} {on.replace('_', '-')} entities"
         if alignment.centred_error > self.max_centred_error:
-            reasons.append(
+            reason = (
                 f"centred error {alignment.centred_error:.4f} of {where}, expected at most "
                 f"{self.max_centred_error:g} (the mean vector alone has 1)"
             )
+            reasons.append(("centred-error", reason))
         if self.min_cosine is not None and alignment.cosine < self.min_cosine:
-            reasons.append(
+            reason = (
                 f"cosine {alignment.cosine:.4f} of {where}, expected at least {self.min_cosine:g}"
             )
+            reasons.append(("cosine", reason))
         for kind, kept in (entry.probes.by_kind if entry.probes else {}).items():
             if self.min_agreement is not None and kept < self.min_agreement:
-                reasons.append(
+                reason = (
                     f"small {kind} consumers keep {kept:.4f} of their skill with {where}, expected "
                     f"at least {self.min_agreement:g}"
                 )
+                reasons.append(("agreement", reason))
         return reasons
 
 
@@ -200,25 +194,27 @@ def activate_version(
     active_from: datetime | None = None,
     *,
     gate: QualityGate | None = None,
-    force: bool = False,
+    force: Collection[Check] = (),
     signed_by: Sequence[Ed25519PublicKey] = (),
 ) -> CatalogChange:
-    """Activate a version if it passes the gate; with `force` also if it does not.
+    """Activate a version if it passes the gate; the checks in `force` are waived.
 
-    What the gate measured, and whether it was overridden, is kept in the activation event. A
+    What the gate measured, and which checks were waived, is kept in the activation event. A
     version that is active already, as `EmbeddingCatalog.activate` understands it, is not measured
     again.
 
     Args:
         catalog, embedding, version, active_from: as on `EmbeddingCatalog.activate`.
         gate: the thresholds; `QualityGate()` by default.
-        force: activate in any case that the gate refuses.
+        force: the checks to waive, of `feast_bc.publishing.refusal.CHECKS`.
         signed_by: the keys of whom one has to have signed each version of the chain; empty asks
             for no signature.
 
     Raises:
         SignatureError: a version of the chain is not signed; nothing was changed.
-        QualityGateError: the gate does not pass; nothing was changed.
+        QualityGateError: the gate does not pass; the version would be active before its first
+            vector; or from an instant before the end of an earlier activation, in a time that was
+            settled. Nothing was changed.
         UnknownVersionError, CatalogError: as `EmbeddingCatalog.activate`.
     """
     shelf = catalog.shelf(embedding)
@@ -232,8 +228,44 @@ def activate_version(
     retired = {older.version for older in published if older.retired}
     if version == 0:
         return catalog.activate(embedding, version, active_from)  # refused there
-    verdict = (gate or QualityGate()).measure(stored_report(candidate), retired)
-    forced = verdict.forced(f"{embedding} version {version} is not activated", force)
-    return catalog.activate(
-        embedding, version, active_from, forced=forced, gate=verdict.to_json(), known=shelf
+    report = stored_report(candidate)
+    verdict = (gate or QualityGate()).measure(report, retired)
+    at = active_from or datetime.now(timezone.utc)
+    timing = [*_before_vectors(report, at), *_in_closed_period(candidate.activations, at)]
+    waived = waive(
+        (*verdict.refusals, *timing), force, f"{embedding} version {version} is not activated"
     )
+    return catalog.activate(
+        embedding,
+        version,
+        active_from,
+        forced=bool(waived),
+        gate=verdict.to_json(waived),
+        known=shelf,
+    )
+
+
+def _before_vectors(report: AlignmentReport | None, at: datetime) -> Iterable[Refusal]:
+    """Until its first vector a version gives no value, whatever its activation says."""
+    if report is not None and report.first is not None and at < report.first:
+        first = report.first.isoformat()
+        yield Refusal(
+            "before-vectors",
+            f"it would be active from {at.isoformat()}, before its first vector, of {first}",
+            f"Older versions serve until then: activate it from {first} on, or later.",
+        )
+
+
+def _in_closed_period(activations: Sequence[Activation], at: datetime) -> Iterable[Refusal]:
+    """What was served up to the end of an activation is in training sets."""
+    ends = [
+        a.active_until for a in activations if a.active_until and a.active_until > a.active_from
+    ]
+    if ends and at < max(ends):
+        until = max(ends).isoformat()
+        yield Refusal(
+            "closed-period",
+            f"it was active before, until {until}, and would be active again from "
+            f"{at.isoformat()}, which changes values that training sets have used",
+            f"Activate it from {until} on, or later.",
+        )

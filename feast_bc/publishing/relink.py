@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from feast.repo_config import RepoConfig
@@ -24,6 +25,7 @@ from feast_bc.publishing.measurement import (
     silent,
 )
 from feast_bc.publishing.quality_gate import QualityGate
+from feast_bc.publishing.refusal import Check, waive
 from feast_bc.transforms import BackwardTransform
 from feast_bc.transforms.artifact import digest, dumps
 from feast_bc.transforms.holdout import Holdout
@@ -38,7 +40,7 @@ def relink_version(
     artifact: str | Path,
     config: RepoConfig | None = None,
     gate: QualityGate | None = None,
-    force: bool = False,
+    force: Collection[Check] = (),
     stages: Stages = silent,
 ) -> CatalogChange:
     """Measure a corrected B_k, and let it take the place of the one that counts.
@@ -51,7 +53,7 @@ def relink_version(
         artifact: the folder that `save_artifact` wrote for the corrected B_k.
         config: the feature repo's configuration, for sources that are not parquet files.
         gate: the thresholds; `QualityGate()` by default.
-        force: relink also to what the gate refuses; kept in the event.
+        force: the checks of the gate to waive; those that did not pass are kept in the event.
         stages: tells progress.
 
     Raises:
@@ -76,13 +78,13 @@ def relink_version(
         for newer in range(version, len(known.versions))
     ]
     verdict = (gate or QualityGate()).measure(reports[0], retired=known.state.retired)
-    forced = verdict.forced(f"{of} keeps its transformation", force)
+    waived = waive(verdict.refusals, force, f"{of} keeps its transformation")
     return catalog.relink(
         embedding,
         version,
         transform,
-        forced=forced,
-        gate=verdict.to_json(),
+        forced=bool(waived),
+        gate=verdict.to_json(waived),
         alignments=[report.to_json() for report in reports],
         known=known,
     )

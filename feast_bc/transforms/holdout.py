@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from feast_bc.columns.arrays import Mask
+from feast_bc.errors import EntityKeyError
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,20 @@ class Holdout:
         Args:
             keys: one entity key each; a tuple for entities with several join keys. Keys are
                 compared by their text, so 7 and "7" are the same entity.
+
+        Raises:
+            EntityKeyError: a key is a float: 7.0 would be another entity than 7.
         """
         limit = int(self.fraction * 2**64)
         return np.fromiter((self._hash(key) < limit for key in keys), dtype=bool)
 
     def _hash(self, key: object) -> int:
         parts = key if isinstance(key, tuple) else (key,)
+        if any(isinstance(part, float | np.floating) for part in parts):
+            raise EntityKeyError(
+                f"Holdout.contains: entity key {key!r} is a float; expected integers or text, as "
+                "the batch source has them. Pass ids.astype('int64'), without missing ones."
+            )
         text = "\x1f".join([self.salt, *map(str, parts)])
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
         return int.from_bytes(digest, "little")

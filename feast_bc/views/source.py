@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 
 import numpy as np
-from feast import type_map
+from feast import FileSource, type_map
 from feast.data_source import DataSource
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.repo_config import RepoConfig
@@ -35,6 +35,10 @@ from feast_bc.views.serving import (
 
 CLASS = "feast_bc.BackwardCompatibleSource"
 """Under which name the registry knows the class below, wherever it stands."""
+
+
+class _NoTableError(ProviderError, AttributeError):
+    """Also for whoever looks whether a source has an attribute: this one has not."""
 
 
 class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
@@ -292,10 +296,32 @@ class BackwardCompatibleSource(DataSource):  # type: ignore[misc]
         return self.members[0].source.get_table_column_names_and_types(config)  # type: ignore[no-any-return]
 
     def get_table_query_string(self) -> str:
-        raise ProviderError(
+        raise self._no_table()
+
+    def resolve_credentials(self) -> dict[str, str] | None:
+        """What Feast's stores of files ask first of a source that they are to read."""
+        raise self._no_table()
+
+    @property
+    def path(self) -> str:
+        """What Feast's Ray store asks first."""
+        raise self._no_table()
+
+    @property
+    def file_options(self) -> object:
+        """What they ask first of one that they are to write."""
+        raise self._no_table()
+
+    def _no_table(self) -> _NoTableError:
+        return _NoTableError(
             f"{self.name!r} is a version view: no single table holds its vectors. It is read "
-            f"through `provider: {PROVIDER}` in feature_store.yaml."
+            f"through `provider: {PROVIDER}` in feature_store.yaml. Set it there, and apply again."
         )
+
+
+# Feast's stores of files assert this of whatever they read, and say nothing where it does not hold.
+# So they go on, to ask for what is refused above: nothing of ours runs in their process before.
+FileSource.register(BackwardCompatibleSource)
 
 
 def view_name(embedding: str, version: int) -> str:

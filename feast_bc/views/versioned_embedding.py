@@ -13,7 +13,7 @@ from feast.value_type import ValueType
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.signature import check_chain_signed, required_keys
 from feast_bc.catalog.versions import EmbeddingVersion, check_versions
-from feast_bc.errors import ProviderError, UnknownVersionError
+from feast_bc.errors import EntityKeyError, ProviderError, UnknownVersionError
 from feast_bc.views.serving import (
     MATERIALIZED,
     ON_READ,
@@ -62,6 +62,7 @@ class VersionedEmbedding:
 
     Raises:
         CatalogError: there is no such serving, or no such number of rollbacks.
+        EntityKeyError: `entities` is empty, or holds something else.
         ProviderError: a vector index on views that are served on read; `keep_unchanged` on such, or
             with `push`.
         ChainGapError, DirectionError, DimensionError: the versions form no chain.
@@ -88,6 +89,12 @@ class VersionedEmbedding:
         vector_search_metric: str | None = None,
     ) -> None:
         check_versions(name, versions)
+        if not entities or not all(isinstance(entity, Entity) for entity in entities):
+            raise EntityKeyError(
+                f"{name}: expected the Feast entities that the vectors belong to; found "
+                f"entities={entities!r}. Pass such as entities=[Entity(name='user', "
+                "join_keys=['user_id'], value_type=ValueType.INT64)]."
+            )
         if check_serving(serving) == ON_READ and vector_index:
             raise ProviderError(
                 f"{name}: vector_index needs the views' values in the online store, which "
@@ -133,6 +140,7 @@ class VersionedEmbedding:
 
         Raises:
             UnknownVersionError: the catalog has no such embedding.
+            EntityKeyError: the entities have other join keys than the versions.
             CatalogError: the catalog cannot be read.
             SignatureError: the environment asks for signatures, and a version has none.
         """
@@ -140,7 +148,22 @@ class VersionedEmbedding:
         if keys := required_keys():
             check_chain_signed(shelf, catalog.files, len(shelf.versions) - 1, keys)
         versions = [published.as_embedding_version() for published in shelf.versions]
-        return cls(name, versions=versions, history=shelf.lineage, entities=entities, **options)
+        embedding = cls(
+            name, versions=versions, history=shelf.lineage, entities=entities, **options
+        )
+        if shelf.versions:
+            embedding._check_join_keys(shelf.versions[0].manifest.join_keys)
+        return embedding
+
+    def _check_join_keys(self, published: Sequence[str]) -> None:
+        found = [entity.join_key for entity in self.entities]
+        if sorted(found) != sorted(published):
+            raise EntityKeyError(
+                f"{self.name} was published with the join keys {', '.join(published)}; its "
+                f"entities have {', '.join(found)}. Pass entities whose join_keys are the "
+                "published ones; what another view calls them is said where it is asked for, by "
+                "`with_join_key_map`."
+            )
 
     def view(self, version: int) -> FeatureView:
         """The feature view of one version.

@@ -28,6 +28,7 @@ from feast_bc.catalog.signature import (
 from feast_bc.errors import ArtifactError, SignatureError, UnknownVersionError
 from feast_bc.native.contents import Contents
 from feast_bc.publishing.quality_gate import activate_version
+from feast_bc.publishing.refusal import CHECKS
 from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.support.catalogs import T0, problems, publish
 from tests.support.links import affine
@@ -149,10 +150,10 @@ def test_activation_asks_for_the_whole_chain(local: EmbeddingCatalog) -> None:
         sign(shelf, local.files, k, KEY)
     keys = [KEY.public_key()]
     with pytest.raises(SignatureError, match="version 0: "):
-        activate_version(local, "user_embedding", 2, force=True, signed_by=keys)
+        activate_version(local, "user_embedding", 2, force=CHECKS, signed_by=keys)
     assert not local.version("user_embedding", 2).activations
     sign(shelf, local.files, 0, KEY)
-    assert activate_version(local, "user_embedding", 2, force=True, signed_by=keys).changed
+    assert activate_version(local, "user_embedding", 2, force=CHECKS, signed_by=keys).changed
 
 
 def test_definitions_ask_where_the_environment_does(

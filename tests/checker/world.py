@@ -8,6 +8,7 @@ from functools import singledispatchmethod
 from pathlib import Path
 from random import Random
 
+from feast_bc.cli.group import ACTIVATE_CHECKS
 from feast_bc.errors import InvalidVectorsError, ProviderError
 from tests.checker.clock import Clock, instant
 from tests.checker.comparison import BrokenPromiseError, Comparison
@@ -107,7 +108,11 @@ class World:
         release, name = self.releases[step.family], self.families[step.family].name
         if step.version >= release["published"]:
             return False
-        options = ["--from", instant(step.start).isoformat(), *["--force"] * step.force]
+        options = [
+            "--from",
+            instant(step.start).isoformat(),
+            *(f"--force={name}" for name in ACTIVATE_CHECKS if step.force),
+        ]
         code = self.repo.cli("activate", name, step.version, *options)
         if code == 3 and not step.force:
             self.counts["refusals"] += 1

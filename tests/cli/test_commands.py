@@ -12,6 +12,7 @@ from feast_bc.catalog.files import CatalogFiles
 from feast_bc.cli.repo_source import parquet_source
 from feast_bc.publishing.alignment import AlignmentReport
 from feast_bc.publishing.publish import publish_version
+from feast_bc.publishing.refusal import CHECKS, GATE_CHECKS
 from feast_bc.transforms.artifact import save_artifact
 from feast_bc.transforms.holdout import Holdout
 from tests.support.links import affine
@@ -112,17 +113,81 @@ def test_the_gate_refuses_and_force_is_recorded(team: Team) -> None:
     error, code = team.json("activate", "users", "2", "--min-cosine", "0.99999")
     assert (code, error["error"]["type"]) == (3, "QualityGateError")
     assert team.catalog.published("users") == before
-    options = ("--max-centred-error", "0.0001", "--force")
+    options = ("--max-centred-error", "0.0001", "--min-cosine", "0.99999")
+    refused = team.run("activate", "users", "2", *options, "--force", "centred-error")
+    assert refused.exit_code == 3
+    assert "cosine" in refused.stderr
+    assert "centred error" not in refused.stderr
+    assert "waive it by name, --force cosine," in refused.stderr
+    options = ("--max-centred-error", "0.0001", "--force", "centred-error")
     forced = team.run("activate", "users", "2", *options)
     assert forced.exit_code == 0
-    assert "FORCED" in forced.stdout
+    assert "FORCED past centred-error; the catalog records it." in forced.stdout
     published, event = team.catalog.version("users", 2).events
     assert (published.forced, there(published.gate)["passed"]) == (False, True)
     assert event.forced
     gate = there(event.gate)
     assert gate["passed"] is False
+    assert gate["waived"] == ["centred-error"]
     assert [m["version"] for m in gate["measured"]] == [1, 0]
-    assert "(forced)" in team.run("versions").stdout
+    assert "(forced: centred-error)" in team.run("versions").stdout
+
+
+def test_checks_are_waived_by_their_names(team: Team) -> None:
+    team.publish_all()
+    everything = team.run("activate", "users", "2", "--force")
+    assert everything.exit_code == 2
+    unknown = team.run("activate", "users", "2", "--force", "everything")
+    assert unknown.exit_code == 2
+    assert "'everything' is not one of 'centred-error', 'cosine', 'agreement'" in unknown.stderr
+    own = {"publish": ["future-vectors"], "activate": ["before-vectors", "closed-period"]}
+    for command in ("publish", "relink", "activate"):
+        told = " ".join(team.run(command, "--help").stdout.split())
+        assert "Waive this one check" in told
+        found = {name for name in CHECKS if f"{name} (" in told}
+        assert found == {*GATE_CHECKS, *own.get(command, [])}
+
+
+def test_an_activation_before_the_first_vector(team: Team) -> None:
+    team.publish_all()
+    early = ("activate", "users", "2", "--from", "2025-12-31T00:00:00Z")
+    refused = team.run(*early)
+    assert refused.exit_code == 3
+    assert "before its first vector, of 2026-01-01T00:00:00+00:00" in refused.stderr
+    assert "activate it from 2026-01-01T00:00:00+00:00 on" in refused.stderr
+    assert not team.catalog.version("users", 2).activations
+    assert team.run("activate", "users", "1", "--from", "2026-01-01T00:00:00Z").exit_code == 0
+    forced = team.run(*early, "--force", "before-vectors")
+    assert "FORCED past before-vectors" in forced.stdout
+    assert there(team.catalog.version("users", 2).events[-1].gate)["passed"]
+
+
+@pytest.mark.parametrize("again", ["2026-02-05T00:00:00+00:00", "2026-01-15T00:00:00+00:00"])
+def test_an_activation_in_a_period_that_was_closed(team: Team, again: str) -> None:
+    """Training sets have used what was served up to the rollback."""
+    team.publish_all()
+    end = "2026-02-10T00:00:00+00:00"
+    team.run("activate", "users", "2", "--from", START)
+    team.run("rollback", "users", "--at", end)
+    refused = team.run("activate", "users", "2", "--from", again)
+    assert refused.exit_code == 3
+    assert f"was active before, until {end}, and would be active again from" in refused.stderr
+    assert f"Activate it from {end} on" in refused.stderr
+    assert len(team.catalog.version("users", 2).activations) == 1
+    forced = team.run("activate", "users", "2", "--from", again, "--force", "closed-period")
+    assert "FORCED past closed-period" in forced.stdout
+
+
+@pytest.mark.parametrize("at", [START, "2026-02-10T00:00:00+00:00"])
+def test_an_activation_after_a_rollback(team: Team, at: str) -> None:
+    """From its end on; from anywhere if it was undone altogether."""
+    team.publish_all()
+    team.run("activate", "users", "2", "--from", START)
+    team.run("rollback", "users", "--at", at)
+    start = "2026-01-15T00:00:00Z" if at == START else at
+    activated = team.run("activate", "users", "2", "--from", start)
+    assert activated.exit_code == 0, activated.output
+    assert "FORCED" not in activated.stdout
 
 
 COMMANDS = [
@@ -130,7 +195,7 @@ COMMANDS = [
     ("publish", "users", "2", "--vectors", "v2.parquet", "--transform", "b2"),
     ("activate", "users", "2", "--from", START),
     ("activate", "users", "2"),
-    ("activate", "users", "2", "--max-centred-error", "0.0001", "--force"),
+    ("activate", "users", "2", "--max-centred-error", "0.0001", "--force", "centred-error"),
     ("rollback", "users"),
     ("rollback", "users", "--at", "2026-02-03T00:00:00Z"),
     ("rollback", "users", "--version", "1"),
@@ -215,7 +280,7 @@ def test_a_rollback_names_what_else_can_be_rolled_back(team: Team) -> None:
 
 def test_force_is_not_recorded_where_the_gate_passes(team: Team) -> None:
     team.publish_all()
-    team.run("activate", "users", "2", "--force")
+    team.run("activate", "users", "2", "--force", "centred-error")
     assert not team.catalog.version("users", 2).events[-1].forced
 
 
@@ -228,7 +293,7 @@ def test_the_default_gate_refuses_an_untrained_transformation(team: Team) -> Non
     assert "expected at most 0.5" in refused.stderr
     assert "Does the artifact belong to these vectors" in refused.stderr
     assert len(team.catalog.versions("users")) == 1
-    forced = team.publish(1, "--force")
+    forced = team.publish(1, "--force", "centred-error")
     assert forced.exit_code == 0
     assert "Warning: centred error" in forced.stdout
     assert team.catalog.version("users", 1).events[0].forced
@@ -256,7 +321,7 @@ def test_old_vectors_that_were_deleted(team: Team) -> None:
     assert "1 -> 0 is unknown: source 'users_v0_vectors' cannot be read" in refused.stderr
     assert "Make the vectors of version 0 readable" in refused.stderr
     assert "or retire version 0 if nobody reads its view" in refused.stderr
-    published = team.publish(1, "--force")
+    published = team.publish(1, "--force", "unmeasured")
     assert "1 -> 0: unknown: source 'users_v0_vectors' cannot be read" in published.stdout
     refused = team.run("activate", "users", "1")
     assert refused.exit_code == 3

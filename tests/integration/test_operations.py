@@ -19,6 +19,7 @@ from feast import Entity, FeatureStore, ValueType
 from feast_bc import EmbeddingCatalog, VersionedEmbedding
 from feast_bc.cli.repo_source import parquet_source
 from feast_bc.publishing.publish import publish_version
+from feast_bc.publishing.refusal import GATE_CHECKS
 from feast_bc.transforms import AffineTransform
 from feast_bc.transforms.artifact import save_artifact
 from tests.support.links import affine
@@ -78,7 +79,7 @@ class Shop:
                 ),
                 artifact=artifact and folder / "runs" / artifact,
                 join_keys=["user_id"],
-                force=True,
+                force=GATE_CHECKS,
             )
 
     @property

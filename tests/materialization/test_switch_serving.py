@@ -12,7 +12,7 @@ from feast_bc.materialization.switch_serving import drop_serving, prepare_servin
 from feast_bc.views.serving import Serving
 from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.support.families import USER, Row, at, make_store
-from tests.support.pushes import FAMILY, check, filled, push, with_rows
+from tests.support.pushes import FAMILY, NOW, check, filled, push, with_rows
 from tests.support.schedules import apply
 
 NEXT: dict[str, Serving] = {"materialized": "on_read", "on_read": "materialized"}
@@ -54,6 +54,49 @@ def test_switch(
     switched.write(tmp_path)
     store.materialize_incremental(at(15))
     check(store, switched, 15)
+
+
+@pytest.mark.parametrize("online", ["sqlite", "redis"])
+@pytest.mark.parametrize("before", ["materialized", "on_read"])
+def test_a_serving_that_was_not_prepared_is_refused(
+    before: Serving, online: str, redis_store: dict[str, object], tmp_path: Path
+) -> None:
+    """Readers would get nulls."""
+    family, after = replace(FAMILY, serving=before), NEXT[before]
+    config = redis_store if online == "redis" else None
+    store = filled(tmp_path, family, config)
+    switched = replace(family, serving=after)
+    refused = rf"_v\d is served '{before}'.*prepare_serving\(store, 'user_embedding', '{after}'\)"
+    with pytest.raises(ProviderError, match=refused):
+        apply(store, switched, tmp_path)
+    view = switched.write(tmp_path).view(0)
+    with pytest.raises(ProviderError, match=refused):  # as `feast apply` asks
+        store.provider.validate_data_source(store.config, view.batch_source)
+    # Feast leaves what was refused in the memory of that store object.
+    late = make_store(tmp_path, online=config)
+    check(late, family)
+    prepare_serving(late, "user_embedding", after, end=at(NOW))
+    apply(late, switched, tmp_path)
+    check(late, switched)
+    drop_serving(late, "user_embedding", before)
+    with pytest.raises(ProviderError, match=f"is served '{after}'"):  # and back again
+        apply(late, family, tmp_path)
+    check(make_store(tmp_path, online=config), switched)
+
+
+def test_a_serving_of_which_nothing_was_read_needs_no_preparation(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    store.apply([USER])
+    apply(store, FAMILY, tmp_path)
+    other = make_store(tmp_path, online={"type": "sqlite", "path": str(tmp_path / "new.db")})
+    for serving in ("on_read", "materialized", "on_read"):
+        apply(store, replace(FAMILY, serving=serving), tmp_path)
+    store.materialize(at(-1), at(NOW))
+    check(store, replace(FAMILY, serving="on_read"))
+    # The registry may be older than the store that is named now.
+    apply(other, FAMILY, tmp_path)
+    other.materialize(at(-1), at(NOW))
+    check(other, FAMILY)
 
 
 def test_materializations_between_prepare_and_apply_are_caught_up(tmp_path: Path) -> None:

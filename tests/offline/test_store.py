@@ -206,9 +206,8 @@ def test_empty_entity_dataframe(store: FeatureStore) -> None:
 
 def test_missing_join_key(store: FeatureStore) -> None:
     frame = entity_df([(1, 6)]).rename(columns={"user_id": "customer"})
-    job = store.get_historical_features(frame, ["user_embedding_v0:embedding"])
     with pytest.raises(FeastEntityDFMissingColumnsError, match="user_id"):
-        job.to_arrow()
+        store.get_historical_features(frame, features=["user_embedding_v0:embedding"])
 
 
 def test_native_vectors_of_another_dimension(store: FeatureStore, tmp_path: Path) -> None:

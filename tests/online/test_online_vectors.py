@@ -166,6 +166,13 @@ def test_compound_keys(tmp_path: Path) -> None:
         (7, "expected a list or array of ids, found 7"),
         ("7", "expected a list or array of ids, found '7'"),
         (np.ones((2, 2), int), "expected ids of Feast type INT64"),
+        ([2**70], "expected ids of Feast type INT64"),
+        (np.array([2**70], object), "expected ids of Feast type INT64"),
+        (np.array([2**63], np.uint64), "expected ids of Feast type INT64"),
+        (np.array([1.0]), "expected ids of Feast type INT64"),
+        (Path("ids.txt"), "expected a list or array of ids, found"),
+        ({1, 2}, r"expected a list or array of ids, found a set.*sorted\(ids\)"),
+        ({"user_id": frozenset([1])}, r"expected a list or array of ids, found a set"),
     ],
 )
 def test_wrong_ids(ids: object, message: str, tmp_path: Path) -> None:
@@ -191,3 +198,24 @@ def test_stock_provider(family: Family, tmp_path: Path) -> None:
     else:
         with pytest.raises(ProviderError, match="served on read, which takes `provider"):
             online_vectors(stock, VIEWS[0], ASKED)
+
+
+def test_no_ids_of_a_type_that_says_nothing(tmp_path: Path) -> None:
+    """numpy has floats where nothing says what the ids would be."""
+    store = served(tmp_path, EXAMPLE, None)
+    nothing: list[object] = [np.array([]), pd.Series([], dtype=float), {"user_id": []}]
+    for none in nothing:
+        vectors, present = online_vectors(store, "user_embedding_v0", none)
+        assert (vectors.shape, present.shape) == ((0, 2), (0,))
+
+
+def test_rows_of_different_kinds(tmp_path: Path) -> None:
+    store = served(tmp_path, EXAMPLE, None)
+    with pytest.raises(EntityKeyError, match="expected a dict in every entity row, found 7"):
+        online_vectors(store, "user_embedding_v0", [{"user_id": 1}, 7])
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_is_no_store(kind: type[str] | type[Path], tmp_path: Path) -> None:
+    with pytest.raises(ProviderError, match=r"expected a feast\.FeatureStore, found .*repo_path"):
+        online_vectors(kind(tmp_path), "user_embedding_v0", [1])

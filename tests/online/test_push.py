@@ -26,6 +26,8 @@ from tests.support.pushes import FAMILY, NOW, check, filled, frame, push, with_r
 from tests.support.schedules import ASKED, apply, online_at
 from tests.support.strategies import families
 
+NAIVE = at(9).replace(tzinfo=None)
+
 
 @pytest.fixture(params=["materialized", "on_read"])
 def family(request: pytest.FixtureRequest) -> Family:
@@ -301,3 +303,40 @@ def test_online_view_versioning(tmp_path: Path) -> None:
     rows = [Row(2, 1, 9, (5, 5))]
     push(store, rows)
     check(store, with_rows(later, rows))
+
+
+ZONE = "expected timestamps with a time zone"
+
+
+@pytest.mark.parametrize(
+    ("to", "stamps", "message"),
+    [
+        (PushMode.ONLINE, [NAIVE, NAIVE], rf"has type datetime64\[\w+\]; {ZONE}"),
+        (PushMode.OFFLINE, [NAIVE, NAIVE], rf"has type datetime64\[\w+\]; {ZONE}"),
+        # Offline, Feast hands on a table in which both have become UTC.
+        (PushMode.ONLINE, [at(9), NAIVE], f"has type object; {ZONE}"),
+        (PushMode.ONLINE, [1767258000, 1767258000], f"has type int64; {ZONE}"),
+        (PushMode.OFFLINE, [1767258000, 1767258000], f"has type int64; {ZONE}"),
+        (PushMode.ONLINE, ["2026-01-01T09:00:00Z", "tomorrow"], "text that is no instant in ISO"),
+    ],
+)
+def test_timestamps_without_a_time_zone_are_refused(
+    to: PushMode, stamps: list[Any], message: str, tmp_path: Path
+) -> None:
+    store = filled(tmp_path, FAMILY, None)
+    before = (tmp_path / "v2.parquet").read_bytes()
+    rows = frame([Row(2, 2, 9, (5, 5)), Row(2, 1, 9, (5, 5))]).assign(event_timestamp=stamps)
+    with pytest.raises(InvalidVectorsError, match=rf"pushed to user_embedding_v2.*{message}"):
+        store.push("user_embedding_v2_push", rows, to=to)
+    check(store, FAMILY)
+    assert (tmp_path / "v2.parquet").read_bytes() == before
+
+
+def test_text_without_a_time_zone_is_utc(tmp_path: Path) -> None:
+    """Feast's clients of a feature server send it so."""
+    store = filled(tmp_path, FAMILY, None)
+    rows = [Row(2, 2, 9, (5, 5)), Row(2, 1, 9, (6, 6))]
+    texts = [at(9).replace(tzinfo=None).isoformat(), at(9).isoformat()]
+    with patch("feast_bc.clock.now", return_value=to_micros(at(NOW))):
+        store.push("user_embedding_v2_push", frame(rows).assign(event_timestamp=texts))
+    check(store, with_rows(FAMILY, rows))

@@ -17,7 +17,7 @@ from feast_bc.publishing.alignment import Alignment, AlignmentReport
 from feast_bc.publishing.alignment_report import alignment_report
 from feast_bc.publishing.centred_error import centred_error
 from feast_bc.publishing.probe_suite import probe_suite
-from feast_bc.transforms import compose
+from feast_bc.transforms import AffineTransform, compose
 from feast_bc.transforms.holdout import Holdout
 from tests.support.links import affine
 from tests.support.presence import there
@@ -222,7 +222,21 @@ def test_zero_vectors_are_no_nan(tmp_path: Path) -> None:
     older = {1: native(tmp_path, "v1", range(3), np.zeros((3, 3), np.float32))}
     linear = affine(2, 4, 3, bias=False)
     (entry,) = alignment_report(newest, [linear], older).older
-    assert entry.on_all == Alignment(3, None, None, 0.0)
+    assert entry.on_all == Alignment(3)
+
+
+def test_a_zero_vector_has_no_direction(tmp_path: Path) -> None:
+    """It does not lower the mean cosine of a map that is right; a map to zero does."""
+    vectors = random(40, 3, 0)
+    vectors[:10] = 0
+    native_older = {1: native(tmp_path, "v1", range(40), vectors)}
+    newest = native(tmp_path, "v2", range(40), vectors)
+    same = AffineTransform(np.eye(3), from_version=2, to_version=1)
+    (entry,) = alignment_report(newest, [same], native_older).older
+    assert there(entry.on_all).cosine == pytest.approx(1)
+    nothing = AffineTransform(np.zeros((3, 3)), from_version=2, to_version=1)
+    (entry,) = alignment_report(newest, [nothing], native_older).older
+    assert there(entry.on_all).cosine == 0
 
 
 def test_vectors_that_are_all_equal_tell_nothing(tmp_path: Path) -> None:

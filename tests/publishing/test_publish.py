@@ -14,6 +14,7 @@ from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.cli.repo_source import parquet_source
 from feast_bc.publishing.publish import publish_version
 from feast_bc.publishing.quality_gate import activate_version
+from feast_bc.publishing.refusal import CHECKS
 from feast_bc.transforms.artifact import save_artifact
 from tests.support.catalogs import T0
 from tests.support.links import affine
@@ -60,7 +61,7 @@ def release(catalog: EmbeddingCatalog, folder: Path, version: int) -> None:
         source=source,
         artifact=artifact,
         join_keys=["user_id"],
-        force=True,
+        force=CHECKS,
     )
 
 
@@ -70,7 +71,7 @@ def test_publish_reads_every_file_once(tmp_path: Path, counted: Counts, version:
     for older in range(version):
         release(catalog, tmp_path, older)
         if older:
-            activate_version(catalog, "users", older, T0, force=True)
+            activate_version(catalog, "users", older, T0, force=CHECKS)
     for counts in counted.values():
         counts.clear()
     release(catalog, tmp_path, version)
@@ -88,6 +89,6 @@ def test_activate_reads_every_manifest_twice(tmp_path: Path, counted: Counts, ve
         release(catalog, tmp_path, each)
     for counts in counted.values():
         counts.clear()
-    activate_version(catalog, "users", version, T0, force=True)
+    activate_version(catalog, "users", version, T0, force=CHECKS)
     assert set(counted["read"].values()) == {1}
     assert counted["list"].total() <= 4

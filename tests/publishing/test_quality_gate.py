@@ -16,6 +16,7 @@ from feast_bc.errors import QualityGateError
 from feast_bc.posthoc import Moments, ridge
 from feast_bc.publishing.publish import publish_version
 from feast_bc.publishing.quality_gate import QualityGate, activate_version
+from feast_bc.publishing.refusal import CHECKS
 from feast_bc.transforms import AffineTransform, BackwardTransform
 from feast_bc.transforms.artifact import save_artifact
 from feast_bc.transforms.holdout import Holdout
@@ -71,7 +72,7 @@ def released(
             source=parquet_source(str(folder / f"v{version}.parquet"), "v", "event_timestamp"),
             artifact=artifact,
             join_keys=["user_id"],
-            force=True,
+            force=CHECKS,
         )
     return catalog
 
@@ -128,7 +129,9 @@ def test_what_tells_nothing_does_not_pass(tmp_path: Path) -> None:
     assert "the alignment of 1 -> 0 is unknown: version 0 has but one vector" in message
     (tmp_path / "apart").mkdir()
     apart = released(tmp_path / "apart", z0, z1, fitted(z1, z0), users=USERS + len(USERS))
-    assert "share no entity" in refusal(apart)
+    message = refusal(apart)
+    assert "share no entity. Run the model of version 0 once more on entities" in message
+    assert "transformation" not in message
 
 
 def test_the_limit_is_the_teams_own(tmp_path: Path) -> None:
@@ -164,7 +167,7 @@ def test_what_breaks_consumers_fails_however_little_the_error(tmp_path: Path) ->
 def test_what_is_active_already_is_not_measured_again(tmp_path: Path) -> None:
     z0, z1 = native()
     catalog = released(tmp_path, z0, z1, constant(z0))
-    assert activate_version(catalog, "users", 1, T0, force=True).changed
+    assert activate_version(catalog, "users", 1, T0, force=CHECKS).changed
     for active_from in (T0, None):
         assert not activate_version(catalog, "users", 1, active_from).changed
     with pytest.raises(QualityGateError):

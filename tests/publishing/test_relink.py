@@ -14,6 +14,7 @@ from feast_bc.errors import DimensionError, DirectionError, QualityGateError, Un
 from feast_bc.publishing.alignment import stored_report
 from feast_bc.publishing.publish import publish_version
 from feast_bc.publishing.quality_gate import activate_version
+from feast_bc.publishing.refusal import GATE_CHECKS
 from feast_bc.publishing.relink import relink_version
 from feast_bc.transforms import AffineTransform
 from feast_bc.transforms.artifact import save_artifact
@@ -48,7 +49,7 @@ class Team:
                 source=parquet_source(str(folder / f"v{k}.parquet"), f"v{k}", "event_timestamp"),
                 artifact=artifact and folder / artifact,
                 join_keys=["user_id"],
-                force=True,
+                force=GATE_CHECKS,
             )
 
     def errors(self, version: int) -> dict[int, float]:
@@ -87,7 +88,9 @@ def test_a_worse_link_is_refused(team: Team) -> None:
     with pytest.raises(QualityGateError, match=r"version 1 keeps its transformation.*--force"):
         relink_version(team.catalog, "users", 1, artifact=team.folder / "wrong")
     assert team.catalog.published("users") == before
-    forced = relink_version(team.catalog, "users", 1, artifact=team.folder / "wrong", force=True)
+    forced = relink_version(
+        team.catalog, "users", 1, artifact=team.folder / "wrong", force=GATE_CHECKS
+    )
     assert forced.published.events[-1].forced
     with pytest.raises(QualityGateError, match="2 -> 0"):
         activate_version(team.catalog, "users", 2, T0)

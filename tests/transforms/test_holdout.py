@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from feast_bc.errors import EntityKeyError
 from feast_bc.transforms.holdout import Holdout
 
 
@@ -45,3 +46,10 @@ def test_fraction_is_a_share(fraction: float) -> None:
 
 def test_no_keys() -> None:
     assert Holdout().contains([]).shape == (0,)
+
+
+@pytest.mark.parametrize("keys", [[7, 7.0], np.array([7.0]), [("de", np.float32(7))]])
+def test_a_float_is_no_key(keys: list[object]) -> None:
+    """7 and 7.0 are one entity, with two texts."""
+    with pytest.raises(EntityKeyError, match=r"7\.0.* is a float; expected integers or text"):
+        Holdout(0.5).contains(keys)

@@ -9,10 +9,18 @@ from pathlib import Path
 import pytest
 from feast import Entity, FeatureView
 from feast.types import Array, Float32
+from feast.value_type import ValueType
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
-from feast_bc.errors import ChainGapError, DimensionError, DirectionError, UnknownVersionError
+from feast_bc.errors import (
+    ChainGapError,
+    DimensionError,
+    DirectionError,
+    EntityKeyError,
+    UnknownVersionError,
+)
 from feast_bc.views.versioned_embedding import VersionedEmbedding
+from tests.support.catalogs import publish
 from tests.support.families import USER, Family, make_store
 
 FAMILY = Family(dims=[2, 3, 4], rows=[], active={1: [(0, None)]})
@@ -108,3 +116,19 @@ def test_broken_chains(embedding: VersionedEmbedding) -> None:
         for versions in cases:
             with pytest.raises(error, match="user_embedding"):
                 VersionedEmbedding("user_embedding", versions=versions, entities=[USER])
+
+
+@pytest.mark.parametrize("entities", [[], ["user"]])
+def test_entities_that_are_none(embedding: VersionedEmbedding, entities: list[Entity]) -> None:
+    with pytest.raises(EntityKeyError, match=r"user_embedding: expected the Feast entities.*found"):
+        VersionedEmbedding("user_embedding", versions=embedding.versions, entities=entities)
+
+
+def test_an_entity_whose_join_key_the_versions_do_not_have(tmp_path: Path) -> None:
+    catalog = EmbeddingCatalog(tmp_path)
+    publish(catalog, 0)
+    customer = Entity(name="user", join_keys=["customer_id"], value_type=ValueType.INT64)
+    for entities in ([customer], [USER, customer]):
+        with pytest.raises(EntityKeyError, match=r"join keys user_id; its entities.*customer_id"):
+            VersionedEmbedding.from_catalog(catalog, "user_embedding", entities=entities)
+    VersionedEmbedding.from_catalog(catalog, "user_embedding", entities=[USER])

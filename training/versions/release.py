@@ -13,6 +13,7 @@ from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.cli.repo_source import parquet_source
 from feast_bc.publishing.publish import publish_version
 from feast_bc.publishing.quality_gate import QualityGate, activate_version
+from feast_bc.publishing.refusal import GATE_CHECKS
 from feast_bc.transforms.artifact import save_artifact
 from feast_bc.transforms.holdout import Holdout
 from training.encoders.encoder import ITEMS, USERS
@@ -91,7 +92,7 @@ def publish_versions(
                 artifact=artifact,
                 join_keys=[key],
                 gate=gate,
-                force=gate is None,
+                force=GATE_CHECKS if gate is None else (),
             )
             say(f"{family} version {k} published, {change.published.manifest.dim} dimensions")
             if k and gate is not None:
