@@ -51,6 +51,7 @@ def test_versions_count_while_they_serve(
 
 def test_a_server_under_load(tmp_path: Path) -> None:
     sizes = "--minutes .15 --every 1.5 --clients 3 --workers 1 --entities 40 --dim 4 --pause .05"
+    sizes += " --lag 600"  # how late a busy machine answers is not looked at here
     load.main(load.command_line().parse_args([*sizes.split(), "--output", str(tmp_path)]))
     [row] = json.loads((tmp_path / "load.json").read_text())["tables"][0]["rows"]
     assert row["requests"] > 10

@@ -31,6 +31,7 @@ from feast_bc.publishing.quality_gate import activate_version
 from feast_bc.publishing.refusal import CHECKS
 from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.support.catalogs import T0, problems, publish
+from tests.support.families import USER
 from tests.support.links import affine
 from tests.support.signatures import pem_pair
 
@@ -162,10 +163,10 @@ def test_definitions_ask_where_the_environment_does(
     private, public = pem_pair(tmp_path)
     monkeypatch.setenv("FEAST_BC_REQUIRE_SIGNATURE", f"{public}")
     with pytest.raises(SignatureError, match="is not signed"):
-        VersionedEmbedding.from_catalog(local, "user_embedding", entities=[])
+        VersionedEmbedding.from_catalog(local, "user_embedding", entities=[USER])
     sign_all(local, read_private_key(private))
     assert len(required_keys()) == 1
-    VersionedEmbedding.from_catalog(local, "user_embedding", entities=[])
+    VersionedEmbedding.from_catalog(local, "user_embedding", entities=[USER])
 
 
 def pem(key: object, encryption: KeySerializationEncryption) -> bytes:

@@ -32,8 +32,8 @@ from feast_bc.cli.commands import main
 
 for command in (
     "publish user_embedding 0 --vectors v0.parquet --join-key user_id",
-    "publish user_embedding 1 --vectors v1.parquet --transform b1 --force centred-error",
-    "activate user_embedding 1 --from 2026-01-01T05:00:00Z --force centred-error",
+    "publish user_embedding 1 --vectors v1.parquet --transform b1 --force unmeasured",
+    "activate user_embedding 1 --from 2026-01-01T05:00:00Z --force unmeasured",
     "verify",
 ):
     assert not main(command.split(), standalone_mode=False), command

@@ -16,7 +16,13 @@ from feast.errors import FeatureViewNotFoundException
 from feast.value_type import ValueType
 from pyarrow import parquet
 
-from feast_bc import EmbeddingVersion, VersionedEmbedding, online_vectors, online_vectors_async
+from feast_bc import (
+    EmbeddingVersion,
+    VersionedEmbedding,
+    online_vectors,
+    online_vectors_async,
+    prepare_serving,
+)
 from feast_bc.errors import EntityKeyError, ProviderError
 from tests.support.families import EXAMPLE, Family, at, make_store, online, same
 from tests.support.plain_views import served
@@ -123,6 +129,7 @@ def test_torch_takes_it_without_a_copy(store: FeatureStore) -> None:
 def test_a_changed_definition_is_seen(tmp_path: Path) -> None:
     store = served(tmp_path, EXAMPLE, None)
     online_vectors(store, VIEWS[0], [1])
+    prepare_serving(store, "user_embedding", "on_read")
     ttl = replace(EXAMPLE, ttl_hours=1, serving="on_read").write(tmp_path)
     store.apply(list(ttl.feature_views().values()))
     assert not online_vectors(store, VIEWS[0], [1]).present.any()
