@@ -185,6 +185,7 @@ def _description(published: PublishedVersion) -> str:
         waived = output.waived(event)
         forced = f", forced: {waived}" if waived else ""
         rows.append([event.event, f"{event.recorded_at.isoformat()}{at}{forced}"])
+        rows += [["", line] for line in (event.note or "").splitlines()]
     title = f"{manifest.embedding} version {published.version}"
     parts = [title, output.table([[f"  {name}", value] for name, value in rows])]
     if alignment := output.alignment_table(published):
