@@ -21,6 +21,7 @@ ORDER = [
     "native",
     "catalog",
     "publishing",
+    "contracts",
     "views",
     "offline",
     "online",

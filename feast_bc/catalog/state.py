@@ -139,26 +139,36 @@ class State:
         version, contract = event.version, event.contract
         if contract is None:
             raise CatalogError(f"{event.event} of version {version} names no contract.")
-        known = self.contract_of(version, contract.consumer)
-        of = f"contract of {contract.consumer} on version {version}"
         if event.event == END_CONTRACT:
-            if known != contract:
-                raise CatalogError(f"the {of} is not the one that ends, or ended already.")
+            if self.contract_of(version, contract.consumer) != contract:
+                raise CatalogError(
+                    f"version {version} has another contract of {contract.consumer} than the one "
+                    "that ends, or none."
+                )
             left = tuple(each for each in self.contracts[version] if each != contract)
         else:
-            if known is not None:
-                raise CatalogError(
-                    f"has a {of} already, with other terms. Remove it first with `feast-bc "
-                    "contract remove`, so that the log tells both."
-                )
-            if version in self.retired:
-                raise CatalogError(
-                    f"version {version} is retired: nobody reads its view, so nobody can expect "
-                    "anything of it. Run `feast-bc unretire` first."
-                )
+            self.check_new_contract(version, contract)
             left = (*self.contracts.get(version, ()), contract)
         kept = {**self.contracts, version: left}
         return replace(self, contracts={k: held for k, held in kept.items() if held})
+
+    def check_new_contract(self, version: int, contract: Contract) -> None:
+        """Refuse a contract that cannot be added.
+
+        Raises:
+            CatalogError: the version is retired, or the consumer has another contract on it.
+        """
+        if self.contract_of(version, contract.consumer) is not None:
+            raise CatalogError(
+                f"version {version} has a contract of {contract.consumer} already, with other "
+                "terms. Remove it first with `feast-bc contract remove`, so that the log tells "
+                "both."
+            )
+        if version in self.retired:
+            raise CatalogError(
+                f"version {version} is retired: nobody reads its view, so nobody can expect "
+                "anything of it. Run `feast-bc unretire` first."
+            )
 
     def _withdrawn(self, event: Event) -> State:
         version, newest = event.version, len(self.manifests) - 1

@@ -131,7 +131,7 @@ def publish_version(
         kept["alignment"] = report.to_json()
         measured = verdict.gate.measure(report, retired=known.state.retired)
         verdict = replace(measured, refusals=(*measured.refusals, *ahead))
-    waived: tuple[Check, ...] = ()
+    waived: tuple[str, ...] = ()
     if version == len(known.versions):  # what stands there already is not judged anew
         waived = waive(verdict.refusals, force, f"{of} is not published")
     change = catalog.publish(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,7 +84,7 @@ def test_which_column_is_the_key(team: Team) -> None:
     assert team.run("fit", *files(team, 0, 1), *options).exit_code == 0
 
 
-def rewrite(path: Path, **columns: object) -> None:
+def rewrite(path: Path, **columns: Any) -> None:
     frame = pd.read_parquet(path)
     for name, values in columns.items():
         frame[name] = values
