@@ -28,6 +28,7 @@ RESAMPLES, RESAMPLES_ASKED = 1000, 200
 """Where the figure follows from what was answered per entity, and where the check is asked anew."""
 
 _INTEGERS = "integers"
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,7 @@ class Judge:
 
     def _told(self, keys: pa.Table, *matrices: Matrix) -> _Told:
         """Ask about each matrix."""
+        self._check_enough(np.ones(keys.num_rows, bool))
         contract, of = self.contract, self.contract.what
         entities = self._frame(keys)
         answers = [self._answer(entities, vectors) for vectors in matrices]
@@ -300,8 +302,8 @@ def _failures(
     limit = contract.limit
     if limit is not None and (served > limit if less else served < limit):
         failures.append(f"{told}, expected at {'most' if less else 'least'} {limit:g}")
-    bound = interval[1] if less else interval[0]
-    if (bound > contract.tolerance) if less else (bound < -contract.tolerance):
+    worst = interval[1] if less else -interval[0]
+    if worst > contract.tolerance + _ROUNDING:
         failures.append(
             f"{told}, a difference of {difference:+.4f} (95 % interval {interval[0]:+.4f} to "
             f"{interval[1]:+.4f}) from native ones; expected {contract.tolerance:g} "
