@@ -6,7 +6,6 @@ version and usage errors do without it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +20,7 @@ from feast_bc.cli.contracts import (
     config_of,
     contract,
     importing_from_here,
-    judgements_table,
+    tell_judgements,
 )
 from feast_bc.cli.corrections import relink, unretire, withdraw
 from feast_bc.cli.fitting import fit
@@ -117,12 +116,6 @@ def activate(
     from feast_bc.contracts.activation import activate_version
 
     told: list[Judgement] = []
-
-    def tell(judgements: Sequence[Judgement]) -> None:
-        told.extend(judgements)
-        if judgements and not output.as_json():
-            click.echo(judgements_table(judgements))
-
     with importing_from_here():
         change = activate_version(
             catalog,
@@ -134,7 +127,7 @@ def activate(
             signed_by=public_keys(trusted),
             config=config_of(repo),
             stages=output.stages,
-            judged=tell,
+            judged=tell_judgements(told),
         )
     published = change.published
     since = published.activations[-1].active_from.isoformat()

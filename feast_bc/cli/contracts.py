@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,7 +130,7 @@ def add(
             "changed": change.changed,
         },
         done if change.changed else f"{of} with these terms already; nothing changed.",
-        next_=f"feast-bc contract check {embedding} VERSION",
+        next_=check_command(embedding, catalog.published(embedding), version),
     )
 
 
@@ -216,18 +216,30 @@ def check(embedding: str, version: int, repo: str | None) -> None:
         click.get_current_context().exit(3)
 
 
+def check_command(
+    embedding: str, published: Sequence[PublishedVersion], version: int
+) -> str | None:
+    """What runs a version's contracts for the version that serves its view; None for itself."""
+    newer = [
+        k.version
+        for k in published[version + 1 :]
+        if k.activations[-1:] and (k.activations[-1].active_until is None)
+    ]
+    return f"feast-bc contract check {embedding} {newer[-1]}" if newer else None
+
+
 def judgements_table(judgements: Sequence[Judgement]) -> str:
     """What became of contracts; empty where there are none."""
     if not judgements:
         return ""
-    heads = ["contract", "on", "entities", "native", "served", "difference", "95 % interval"]
+    heads = ["contract", "chain", "entities", "native", "served", "difference", "95 % interval"]
     rows = [[*heads, "flips", "neighbours", "expected", ""]]
     notes = []
     for each in judgements:
         rows.append(
             [
                 each.consumer,
-                f"v{each.version}",
+                f"{each.candidate} -> {each.version}",
                 *_entities(each),
                 *_figures(each.shadow),
                 "-"
@@ -250,19 +262,31 @@ def contract_lines(published: PublishedVersion) -> list[str]:
     return [f"{each.consumer}: {each.what}, {each.terms}" for each in published.contracts]
 
 
-def run_of_activation(published: PublishedVersion) -> list[Judgement]:
-    """What became of the contracts at the version's last activation.
+def last_run(published: PublishedVersion) -> list[Judgement]:
+    """What became of the contracts at the version's last activation, or relink since.
 
     Raises:
         ArtifactError: what the event has in its place is something else.
     """
-    from feast_bc.catalog.event import ACTIVATE
     from feast_bc.contracts.judgement import Judgement
 
-    events = [event for event in published.events if event.event == ACTIVATE]
-    kept = (events[-1].gate or {}).get("contracts", []) if events else []
-    of = f"the activation of {published.manifest.embedding} version {published.version}"
+    gates = [event.gate for event in published.events if event.gate is not None]
+    kept: Sequence[object] = next(
+        (gate["contracts"] for gate in reversed(gates) if "contracts" in gate), []
+    )
+    of = f"the history of {published.manifest.embedding} version {published.version}"
     return [Judgement.from_json(each, of=of) for each in kept]
+
+
+def tell_judgements(told: list[Judgement]) -> Callable[[Sequence[Judgement]], None]:
+    """What prints judgements as soon as there are some, and keeps them in a list."""
+
+    def tell(judgements: Sequence[Judgement]) -> None:
+        told.extend(judgements)
+        if judgements and not output.as_json():
+            click.echo(judgements_table(judgements))
+
+    return tell
 
 
 def ask_contracts(published: PublishedVersion) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from feast_bc.cli import output
-from feast_bc.cli.contracts import contract_lines, judgements_table, run_of_activation
+from feast_bc.cli.contracts import contract_lines, judgements_table, last_run
 from feast_bc.cli.group import CATALOG, common_options, instant, open_catalog
 
 if TYPE_CHECKING:
@@ -205,8 +205,8 @@ def _description(published: PublishedVersion) -> str:
     parts = [title, output.table([[f"  {name}", value] for name, value in rows])]
     if alignment := output.alignment_table(published):
         parts.append(alignment)
-    if judgements := run_of_activation(published):
-        parts.append("Contracts at its last activation:")
+    if judgements := last_run(published):
+        parts.append("Contracts, when they were run last:")
         parts.append(judgements_table(judgements))
     return "\n".join(parts)
 

@@ -11,12 +11,11 @@ from feast.repo_config import RepoConfig
 from feast_bc.catalog.change import CatalogChange
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.published_version import pick
-from feast_bc.catalog.shelf import Shelf
 from feast_bc.catalog.signature import check_chain_signed
 from feast_bc.catalog.state import State
-from feast_bc.contracts.judgement import PREFIX, Judgement
-from feast_bc.contracts.runs import contracts_below, run_contracts
-from feast_bc.errors import CatalogError
+from feast_bc.contracts.judgement import Judgement
+from feast_bc.contracts.runs import run_contracts
+from feast_bc.contracts.waivers import check_waivers
 from feast_bc.publishing.alignment import AlignmentReport, stored_report
 from feast_bc.publishing.measurement import Stages, silent
 from feast_bc.publishing.quality_gate import QualityGate
@@ -81,7 +80,7 @@ def activate_version(
     judgements = run_contracts(shelf, catalog.files, version, config=config, stages=stages)
     if judged is not None:
         judged(judgements)
-    broken = [refusal for each in judgements for refusal in each.refusals(version)]
+    broken = [refusal for each in judgements for refusal in each.refusals]
     waived = waive(
         (*verdict.refusals, *timing, *broken),
         force,
@@ -95,23 +94,6 @@ def activate_version(
         gate={**verdict.to_json(waived), "contracts": [each.to_json() for each in judgements]},
         known=shelf,
     )
-
-
-def check_waivers(shelf: Shelf, version: int, force: Collection[str]) -> None:
-    """Refuse to waive a contract that is not there: the name may be mistyped.
-
-    Raises:
-        CatalogError: no older version has a contract of that consumer.
-    """
-    known = sorted({contract.consumer for _, contract in contracts_below(shelf, version)})
-    for name in force:
-        consumer = name.removeprefix(PREFIX)
-        if consumer != name and consumer not in known:
-            raise CatalogError(
-                f"--force {name}: no consumer {consumer!r} has a contract on a version older than "
-                f"{shelf.embedding} version {version}; there are contracts of "
-                f"{', '.join(known) or 'nobody'}."
-            )
 
 
 def _before_vectors(report: AlignmentReport | None, at: datetime) -> Iterable[Refusal]:

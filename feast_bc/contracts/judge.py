@@ -115,6 +115,7 @@ class Judge:
 
     def compare(
         self,
+        candidate: int,
         version: int,
         keys: pa.Table,
         native: Matrix,
@@ -124,7 +125,7 @@ class Judge:
         """The contract on native and on served vectors of the same entities.
 
         Args:
-            version: j.
+            candidate, version: k and j.
             keys: as for `alone`.
             native, served: z_j and z~_j, float32, shape `(n, D_j)`.
             on: which entities they are.
@@ -154,6 +155,7 @@ class Judge:
         before_of, after_of = told.figures
         interval = paired_interval(before_of, after_of, count, told.resamples, of=contract.what)
         return Judgement(
+            candidate=candidate,
             version=version,
             consumer=contract.consumer,
             what=contract.what,

@@ -1,4 +1,4 @@
-"""What became of a contract, as the event of an activation keeps it."""
+"""What became of a contract, as the event of an activation or a relink keeps it."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ class Judgement:
     """A contract on version j, run for the chain of a candidate.
 
     Attributes:
+        candidate: k.
         version: j.
         consumer: whose contract it is.
         what: what judged.
@@ -62,6 +63,7 @@ class Judgement:
         failures: why the contract does not hold; empty if it does.
     """
 
+    candidate: int
     version: int
     consumer: Text
     what: Text
@@ -73,10 +75,17 @@ class Judgement:
     failures: tuple[Text, ...] = ()
 
     @classmethod
-    def not_run(cls, version: int, contract: Contract, reason: str) -> Judgement:
+    def not_run(cls, candidate: int, version: int, contract: Contract, reason: str) -> Judgement:
         """Of a contract that could not be run: it does not hold either."""
         failures = (f"it cannot be run: {shown(reason)}",)
-        return cls(version, contract.consumer, contract.what, contract.terms, failures=failures)
+        return cls(
+            candidate,
+            version,
+            contract.consumer,
+            contract.what,
+            contract.terms,
+            failures=failures,
+        )
 
     @property
     def holds(self) -> bool:
@@ -88,13 +97,14 @@ class Judgement:
         native, served = self.shadow.native, self.shadow.served
         return None if native is None or served is None else served - native
 
-    def refusals(self, candidate: int) -> tuple[Refusal, ...]:
-        """Why a candidate k is refused."""
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Why the candidate is refused."""
         return tuple(
             Refusal(
                 f"{PREFIX}{self.consumer}",
                 f"the contract of {self.consumer} on version {self.version} does not hold for "
-                f"{candidate} -> {self.version}: {reason.rstrip('.')}",
+                f"{self.candidate} -> {self.version}: {reason.rstrip('.')}",
                 "Mend what a contract says that it cannot be run for."
                 if self.on is None
                 else "Correct the transformation, or agree on other terms with the consumer.",

@@ -39,6 +39,19 @@ class _Run:
     common: CommonEntities
 
 
+@dataclass(frozen=True)
+class Correction:
+    """A transformation that is to take the place of a published one.
+
+    Attributes:
+        transform: B_k.
+        holdout: which entities its fit did not see, if that is known.
+    """
+
+    transform: BackwardTransform
+    holdout: Holdout | None
+
+
 def contracts_below(shelf: Shelf, version: int) -> list[tuple[PublishedVersion, Contract]]:
     """The contracts that an activation of version k runs: of every older version that is offered.
 
@@ -61,6 +74,7 @@ def run_contracts(
     *,
     config: RepoConfig | None = None,
     stages: Stages = silent,
+    correction: Correction | None = None,
 ) -> list[Judgement]:
     """Run every contract on native v_j and on what the chain k -> j makes of native v_k.
 
@@ -74,12 +88,16 @@ def run_contracts(
         version: the candidate k.
         config: the feature repo's configuration, for sources that are not parquet files.
         stages: tells progress.
+        correction: run them as if it counted already, and only those that it concerns.
 
     Raises:
         UnknownVersionError: no such version.
         ArtifactError: a transformation of the chain is not what was published.
     """
     wanted = contracts_below(shelf, version)
+    if correction is not None:
+        concerned = correction.transform.from_version
+        wanted = [(older, contract) for older, contract in wanted if older.version < concerned]
     if not wanted:
         return []
     read = {older.version: older for older, _ in wanted}
@@ -91,21 +109,33 @@ def run_contracts(
         try:
             runs.append(_prepared(shelf, files, older, contract, natives, newest))
         except FeastBCError as error:
-            failed = Judgement.not_run(older.version, contract, str(error))
+            failed = Judgement.not_run(version, older.version, contract, str(error))
             judgements[older.version, contract.consumer] = failed
     if isinstance(newest, NativeVectors) and runs:
-        links = [
-            each.transform.load() for each in shelf.versions[1 : version + 1] if each.transform
-        ]
+        links = _links(shelf, version, correction)
         chains = {chain.to_version: chain for chain in chains_over(links[-1], links[:-1])}
         rows = np.unique(np.concatenate([run.common.newer_rows for run in runs]))
         vectors = newest.take(rows, stages("running the contracts"))
         holdout = shelf.versions[version].manifest.holdout
+        if correction is not None and correction.transform.from_version == version:
+            holdout = correction.holdout
         for run in runs:
             mine = vectors[np.searchsorted(rows, run.common.newer_rows)]
-            judgement = _judged(run, chains[run.version], mine, holdout)
+            judgement = _judged(version, run, chains[run.version], mine, holdout)
             judgements[run.version, run.judge.contract.consumer] = judgement
     return [judgements[older.version, contract.consumer] for older, contract in wanted]
+
+
+def _links(shelf: Shelf, version: int, correction: Correction | None) -> list[BackwardTransform]:
+    """B_1, ..., B_k, with the corrected one in its place."""
+    links = {
+        each.version: each.transform.load()
+        for each in shelf.versions[1 : version + 1]
+        if each.transform is not None
+    }
+    if correction is not None:
+        links[correction.transform.from_version] = correction.transform
+    return [links[k] for k in sorted(links)]
 
 
 def _prepared(
@@ -138,7 +168,11 @@ def _prepared(
 
 
 def _judged(
-    run: _Run, chain: BackwardTransform, newest: Matrix, holdout: Holdout | None
+    candidate: int,
+    run: _Run,
+    chain: BackwardTransform,
+    newest: Matrix,
+    holdout: Holdout | None,
 ) -> Judgement:
     try:
         native, served = run.common.older_vectors(run.native), chain.apply(newest)
@@ -148,6 +182,6 @@ def _judged(
             if unseen.sum() >= FEWEST:
                 chosen, on = unseen, HELD_OUT
         keys = run.common.sample.select(list(run.common.names)).filter(pa.array(chosen))
-        return run.judge.compare(run.version, keys, native[chosen], served[chosen], on)
+        return run.judge.compare(candidate, run.version, keys, native[chosen], served[chosen], on)
     except FeastBCError as error:
-        return Judgement.not_run(run.version, run.judge.contract, str(error))
+        return Judgement.not_run(candidate, run.version, run.judge.contract, str(error))

@@ -40,7 +40,7 @@ def test_a_good_map_passes_and_the_event_keeps_the_figures(consumers: ConsumerTe
     assert set(model["segments"]) == {"AT", "CH"}
     assert sum(each["entities"] for each in model["segments"].values()) == 200
     shown = consumers.team.run("show", "users", "2").stdout
-    assert "Contracts at its last activation" in shown
+    assert "Contracts, when they were run last" in shown
     assert "risk" in shown
     again = consumers.team.run("activate", "users", "2", "--from", START)
     assert "active already" in again.stdout
@@ -161,3 +161,24 @@ def test_old_vectors_that_are_gone(consumers: ConsumerTeam, tmp_path: Path) -> N
 def test_version_zero_has_nothing_to_activate(consumers: ConsumerTeam) -> None:
     with pytest.raises(CatalogError, match="no older views"):
         activate_version(consumers.team.catalog, "users", 0)
+
+
+def test_a_relink_under_an_active_version_asks_consumers_too(consumers: ConsumerTeam) -> None:
+    """What consumers get changes with the next apply, without any activation."""
+    consumers.add_check("right")
+    wrong = consumers.save_wrong()
+    assert consumers.team.run("relink", "users", "2", "--transform", wrong, *WIDE).exit_code == 0
+    assert consumers.gate() == []  # it serves nobody yet
+    right = ["--transform", str(consumers.team.folder / "b2")]
+    assert consumers.team.run("relink", "users", "2", *right).exit_code == 0
+    assert activate(consumers)[0] == 0
+    refused = consumers.team.run("relink", "users", "2", "--transform", wrong, *WIDE)
+    assert refused.exit_code == 3
+    assert "2 keeps its transformation" in refused.stderr
+    assert "the contract of churn_model on version 0 does not hold for 2 -> 0" in refused.stderr
+    waived = [*WIDE, "--force", "contract:churn_model"]
+    told, code = consumers.team.json("relink", "users", "2", "--transform", wrong, *waived)
+    assert (code, [each["version"] for each in told["contracts"]]) == (0, [0])
+    assert "BROKEN" in consumers.team.run("show", "users", "2").stdout
+    mistyped = ["--transform", *right[1:], "--force", "contract:nobody"]
+    assert consumers.team.run("relink", "users", "2", *mistyped).exit_code == 1

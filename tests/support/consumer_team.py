@@ -144,14 +144,21 @@ class ConsumerTeam:
         return found
 
     def publish_wrong(self, fraction: float = 0.2) -> None:
-        """Version 2 anew, with a map that the gate may take and that is wrong for the churn model.
+        """Version 2 anew, with the map of `save_wrong`."""
+        artifact = self.save_wrong(fraction)
+        assert self.team.run("withdraw", "users", "2").exit_code == 0
+        options = ["--vectors", str(self.team.folder / "v2.parquet"), "--transform", artifact]
+        forced = ["--force", "agreement", "--max-centred-error", "0.99"]
+        assert self.team.run("publish", "users", "2", *options, *forced).exit_code == 0
+
+    def save_wrong(self, fraction: float = 0.2) -> str:
+        """The artifact of a map that the gate may take and that is wrong for the churn model.
 
         It loses the direction of v_1 that the model of v_0 looks at.
 
         Args:
             fraction: the share of entities that its fit has not seen.
         """
-        assert self.team.run("withdraw", "users", "2").exit_code == 0
         direction = LINKS[1].weight.T @ WEIGHT
         direction /= np.linalg.norm(direction)
         blind = np.eye(4) - np.outer(direction, direction)
@@ -159,10 +166,7 @@ class ConsumerTeam:
             blind @ LINKS[2].weight, blind @ there(LINKS[2].bias), from_version=2, to_version=1
         )
         save_artifact(wrong, self.folder / "wrong", holdout=Holdout(fraction))
-        options = ["--vectors", str(self.team.folder / "v2.parquet")]
-        options += ["--transform", str(self.folder / "wrong")]
-        forced = ["--force", "agreement", "--max-centred-error", "0.99"]
-        assert self.team.run("publish", "users", "2", *options, *forced).exit_code == 0
+        return str(self.folder / "wrong")
 
 
 def consumer_team(published: Team, folder: Path, monkeypatch: pytest.MonkeyPatch) -> ConsumerTeam:
