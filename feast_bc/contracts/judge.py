@@ -146,7 +146,7 @@ class Judge:
                 native=None if np.isnan(figures[0]) else figures[0],
                 served=None if np.isnan(figures[1]) else figures[1],
                 flips=None if flips is None else float(flips),
-                neighbour_overlap=neighbour_overlap(native[chosen], served[chosen]),
+                neighbour_overlap=neighbour_overlap(native[some], served[some]),
             )
 
         everyone = shadow(np.ones(count, bool))
