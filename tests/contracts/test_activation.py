@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from feast_bc.catalog.contract import Contract, ContractFile
 from feast_bc.contracts.activation import activate_version
 from feast_bc.errors import CatalogError, VersionConflictError
 from tests.support.consumer_team import ConsumerTeam
@@ -182,3 +183,21 @@ def test_a_relink_under_an_active_version_asks_consumers_too(consumers: Consumer
     assert "BROKEN" in consumers.team.run("show", "users", "2").stdout
     mistyped = ["--transform", *right[1:], "--force", "contract:nobody"]
     assert consumers.team.run("relink", "users", "2", *mistyped).exit_code == 1
+
+
+@pytest.mark.parametrize("check", ["os:system", "subprocess:call", "churn_check:scores_not_there"])
+def test_a_hostile_name_in_the_catalog_is_called_by_nobody(
+    consumers: ConsumerTeam, check: str
+) -> None:
+    """Whoever writes to the catalog passes by `contract add`."""
+    contract = Contract(consumer="evil", check=check, tolerance=1.0)
+    consumers.team.catalog.add_contract("users", 0, contract, {})
+    code, _, error = activate(consumers)
+    assert code == 3
+    assert f"it cannot be run: check '{check}'" in error
+
+
+@pytest.mark.parametrize("file", ["../../model-0123456789ab.onnx", "/etc/passwd", "model-x.pkl"])
+def test_a_file_elsewhere_is_no_part_of_a_contract(file: str) -> None:
+    with pytest.raises(ValueError, match="file"):
+        ContractFile(file=file, sha256="0" * 64)
