@@ -22,23 +22,27 @@ Figure = Callable[[Counts], float]
 
 def mean_of(values: Double) -> Figure:
     """The mean of a value per entity; NaN ones do not count."""
-    known = ~np.isnan(values)
-    filled = np.where(known, values, 0.0)
+    filled = np.nan_to_num(values, nan=0.0)
+    known = (~np.isnan(values)).astype(np.float64)
 
     def figure(counts: Counts) -> float:
-        total = float(counts @ known)
-        return float(counts @ filled) / total if total else float("nan")
+        weights = counts.astype(np.float64)  # products of integers are slow
+        total = float(weights @ known)
+        return float(weights @ filled) / total if total else float("nan")
 
     return figure
 
 
 def auc_of(scores: Double, truth: npt.NDArray[np.bool_]) -> Figure:
     """The area under the ROC curve, ties counted half."""
-    levels, place = np.unique(scores, return_inverse=True)
+    order = np.argsort(scores, kind="stable")
+    starts = np.unique(scores[order], return_index=True)[1]
+    positive = truth[order].astype(np.float64)
 
     def figure(counts: Counts) -> float:
-        yes = np.bincount(place, counts * truth, len(levels))
-        no = np.bincount(place, counts * ~truth, len(levels))
+        weights = counts[order].astype(np.float64)
+        yes, all_ = (np.add.reduceat(each, starts) for each in (weights * positive, weights))
+        no = all_ - yes
         pairs = yes.sum() * no.sum()
         won = yes @ (no.cumsum() - no / 2)
         return float(won / pairs) if pairs else float("nan")

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from tests.support.catalogs import files_of, problems
 from tests.support.consumer_team import ConsumerTeam
+from tests.support.onnx_bytes import LINEAR
 
 
 def test_only_what_is_needed_of_a_sample_is_kept(consumers: ConsumerTeam) -> None:
@@ -154,3 +155,16 @@ def test_a_check_may_be_the_model_and_the_sample_the_judge(consumers: ConsumerTe
     assert done.exit_code == 0, done.stderr
     found, _ = consumers.team.json("contract", "check", "users", "2")
     assert found["contracts"][0]["shadow"]["entities"] == 120
+
+
+def test_a_model_in_onnx(consumers: ConsumerTeam) -> None:
+    (consumers.folder / "churn.onnx").write_bytes(LINEAR)
+    sample = ["--sample", str(consumers.folder / "labels.parquet"), "--label", "spent"]
+    model = ["--model", str(consumers.folder / "churn.onnx"), "--metric", "mae", *sample]
+    done = consumers.add("value", *model, "--threshold", "0")
+    assert done.exit_code == 0, done.stderr
+    found, _ = consumers.team.json("contract", "check", "users", "2")
+    (judged,) = found["contracts"]
+    assert judged["what"].endswith(".onnx")
+    assert judged["interval"] is not None
+    assert 0 <= judged["shadow"]["flips"] < 0.2

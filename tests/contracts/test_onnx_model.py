@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import sys
 
 import numpy as np
@@ -10,13 +9,7 @@ import pytest
 
 from feast_bc.contracts.onnx_model import read_onnx_model
 from feast_bc.errors import ContractError
-
-LINEAR = base64.b64decode(
-    "CAg6ggEKEQoBegoBVxIBcCIGTWF0TXVsChIKAXAKAWISBXNjb3JlIgNBZGQSAW0qFwgDCAEQAUIBV0oMAACAPwAAAEAA"
-    "AEBAKg0IARABQgFiSgQAAAA/WhQKAXoSDwoNCAESCQoDEgFuCgIIA2IYCgVzY29yZRIPCg0IARIJCgMSAW4KAggBQgQK"
-    "ABAN"
-)
-"""z of 3 dimensions to z . (1, 2, 3) + .5, written by the package onnx."""
+from tests.support.onnx_bytes import LINEAR
 
 
 def test_scores_are_what_the_model_says() -> None:
