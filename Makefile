@@ -70,7 +70,7 @@ $(DEMO): pyproject.toml constraints.txt
 	touch $@
 
 $(DEV): $(DEMO)
-	$(INSTALL) '.[postgres,ray,redis,sign,spark,torch,ui]' --group dev --group training
+	$(INSTALL) '.[onnx,postgres,ray,redis,sign,spark,torch,ui]' --group dev --group training
 	touch $@
 
 clean:

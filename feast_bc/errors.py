@@ -56,7 +56,11 @@ class SignatureError(CatalogError):
 
 
 class QualityGateError(FeastBCError):
-    """A version's alignment does not reach the threshold."""
+    """A version's alignment does not reach the threshold, or a contract does not hold."""
+
+
+class ContractError(FeastBCError):
+    """A consumer's contract cannot be run: its check, model or sample is not what it has to be."""
 
 
 class ProviderError(FeastBCError):

@@ -7,11 +7,13 @@ reading the older ones, and adds a golden file to `tests/golden/`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -32,6 +34,25 @@ def _isoformat(instant: datetime) -> str:
 
 Instant = Annotated[AwareDatetime, PlainSerializer(_isoformat, when_used="json")]
 """An aware datetime, in ISO 8601."""
+
+
+_NOT_SHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, those that turn the direction of text, and lone surrogates."""
+
+
+def is_text(value: str) -> bool:
+    """Whether a terminal shows a text as it is."""
+    return _NOT_SHOWN.search(value) is None
+
+
+def _plain(value: str) -> str:
+    if not is_text(value):
+        raise ValueError("expected text without control characters")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_plain)]
+"""Text that may be printed."""
 
 
 if TYPE_CHECKING:  # whoever reads a JSON object knows what is in it

@@ -21,6 +21,7 @@ ORDER = [
     "native",
     "catalog",
     "publishing",
+    "contracts",
     "views",
     "offline",
     "online",
@@ -31,7 +32,8 @@ ORDER = [
 """Whatever stands here imports only what stands before it."""
 
 ABOVE = {"cli": "online", "alignment": "transforms", "posthoc": "publishing"}
-"""These import no later one than the room named; nothing imports them but posthoc `alignment`."""
+"""These import no later one than the room named. Of each other only posthoc imports `alignment`,
+and cli `posthoc`; nothing else imports them."""
 
 
 def room(module: str) -> str:
@@ -81,13 +83,13 @@ def test_imports_go_one_way() -> None:
     assert wrong == []
 
 
-def test_only_posthoc_imports_a_room_above() -> None:
+def test_what_imports_a_room_above() -> None:
     users = {
         (room(importer), room(imported))
         for importer, imported in imports()
         if room(imported) in ABOVE and room(importer) != room(imported)
     }
-    assert users <= {("posthoc", "alignment")}
+    assert users <= {("posthoc", "alignment"), ("cli", "posthoc")}
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from feast_bc.catalog.contract import Contract
 from feast_bc.catalog.event import PUBLISH, RELINK, Event
 from feast_bc.catalog.event_log import EventLog, History
 from feast_bc.catalog.files import CatalogFiles
@@ -14,6 +16,7 @@ from feast_bc.catalog.manifest import Manifest, StoredTransform, manifest_path, 
 from feast_bc.catalog.published_version import since_last_withdrawn
 from feast_bc.catalog.shelf import (
     begins_named,
+    read_contract_file,
     read_manifest,
     read_shelf,
     stored_manifest,
@@ -99,11 +102,15 @@ class _Inspection:
                 step = self._transform(manifest, entry, f"transformation of relink {number}")
             steps = [step, *steps] if step else steps
         newest = len(state.manifests) - 1
+        for k, contracts in state.contracts.items():
+            for contract in contracts:
+                what = f"version {k}: contract of {contract.consumer}"
+                self._check(what, partial(self._contract, k, contract))
         if newest > 0:
             self._check("chain", lambda: self._chain(steps, newest))
         if self.signed_by:
             self._signatures(newest)
-        self._left_over(events)
+        self._left_over(events, state)
         return self.checks
 
     def _check(self, what: str, look: Callable[[], Found]) -> Found | None:
@@ -195,9 +202,18 @@ class _Inspection:
 
             self._check(f"version {k}: signature", look)
 
-    def _left_over(self, events: Sequence[Event]) -> None:
+    def _contract(self, version: int, contract: Contract) -> None:
+        for file in contract.files:
+            read_contract_file(self.files, self.embedding, version, file)
+
+    def _left_over(self, events: Sequence[Event], state: State) -> None:
         """Name the files that nothing refers to."""
-        known = set()
+        known = {
+            version_path(self.embedding, k, file.file)
+            for k, contracts in state.contracts.items()
+            for contract in contracts
+            for file in contract.files
+        }
         for k in version_folders(self.files, self.embedding):
             known.add(version_path(self.embedding, k, MANIFEST_FILE))
         for event in events:
@@ -220,7 +236,7 @@ class _Inspection:
         left += [f"{events_folder}/{name}" for name in self.files.left_over(events_folder)]
         if left:
             note = (
-                f"nothing refers to {', '.join(left)}. A command was killed there, or is at work "
-                "now. Harmless; delete them when no command runs."
+                f"nothing refers to {', '.join(left)}. A command was killed there or is at work "
+                "now, or a contract ended. Harmless; delete them when no command runs."
             )
             self.checks.append(Check(f"{self.embedding}: left over", note=note))

@@ -19,12 +19,13 @@ from typing import Any
 from feast.data_source import DataSource
 
 from feast_bc.catalog.change import CatalogChange
+from feast_bc.catalog.contract import Contract
 from feast_bc.catalog.event import ACTIVATE, RETIRE, ROLLBACK, UNRETIRE, Event
 from feast_bc.catalog.published_embeddings import PublishedEmbeddings
 from feast_bc.catalog.shelf import Shelf
 from feast_bc.catalog.shelf_writer import ShelfWriter
 from feast_bc.catalog.state import State
-from feast_bc.errors import CatalogError
+from feast_bc.errors import CatalogError, VersionConflictError
 from feast_bc.native.contents import Contents
 from feast_bc.transforms import BackwardTransform
 from feast_bc.transforms.holdout import Holdout
@@ -64,6 +65,7 @@ class EmbeddingCatalog(PublishedEmbeddings):
         forced: bool = False,
         gate: Mapping[str, Any] | None = None,
         contents: Contents | None = None,
+        note: str | None = None,
         known: Shelf | None = None,
     ) -> CatalogChange:
         """Put version k in the catalog: whole, or not at all; immutable from then on.
@@ -85,6 +87,7 @@ class EmbeddingCatalog(PublishedEmbeddings):
             gate: what the quality gate measured; kept in the event.
             contents: what the source holds, by which later runs know it again; kept in the event.
                 None binds the version to no rows.
+            note: what to say of the version; kept in the event.
             known: what `shelf` gave, so that it is not read again; None reads it. What happened
                 since is noticed all the same.
 
@@ -94,7 +97,7 @@ class EmbeddingCatalog(PublishedEmbeddings):
             ChainGapError: version k-1 is missing, or version k >= 1 comes without B_k.
             DirectionError, DimensionError: B_k does not lead from k to k-1, or not from D_k to
                 D_{k-1} dimensions.
-            CatalogError: a bad name, or other join keys than the older versions have.
+            CatalogError: a bad name or note, or other join keys than the older versions have.
         """
         return ShelfWriter(self.files, known or self.shelf(embedding, empty=True)).publish(
             version,
@@ -108,6 +111,7 @@ class EmbeddingCatalog(PublishedEmbeddings):
             forced=forced,
             gate=gate,
             contents=contents,
+            note=note,
         )
 
     def recount(
@@ -162,6 +166,44 @@ class EmbeddingCatalog(PublishedEmbeddings):
             version, transform, forced=forced, gate=gate, alignments=alignments
         )
 
+    def add_contract(
+        self,
+        embedding: str,
+        version: int,
+        contract: Contract,
+        files: Mapping[str, bytes],
+        *,
+        known: Shelf | None = None,
+    ) -> CatalogChange:
+        """Note what a consumer expects of version j's view; activations run it from now on.
+
+        It is not run here: `feast_bc.publishing.contract_runs.add_contract` does that first.
+        Adding the same again changes nothing, and nothing has to be applied for it.
+
+        Args:
+            embedding, version: what the consumer reads.
+            contract: what it expects.
+            files: the contents of the contract's files, by their names.
+            known: as on `publish`.
+
+        Raises:
+            UnknownVersionError: no such version.
+            VersionConflictError: the version was withdrawn since `known` was read.
+            CatalogError: the version is retired, or the consumer has another contract on it.
+        """
+        writer = ShelfWriter(self.files, known or self.shelf(embedding))
+        return writer.add_contract(version, contract, files)
+
+    def end_contract(self, embedding: str, version: int, consumer: str) -> CatalogChange:
+        """Note that a consumer expects nothing of version j any more.
+
+        Where it has no contract nothing changes. Its files stay until somebody deletes them.
+
+        Raises:
+            UnknownVersionError: no such version.
+        """
+        return ShelfWriter(self.files, self.shelf(embedding)).end_contract(version, consumer)
+
     def withdraw(self, embedding: str, version: int) -> CatalogChange:
         """Take back the newest version, if it was never activated.
 
@@ -202,7 +244,8 @@ class EmbeddingCatalog(PublishedEmbeddings):
 
         Raises:
             UnknownVersionError: no such version.
-            VersionConflictError: the version was withdrawn since `known` was read.
+            VersionConflictError: since `known` was read, the version was withdrawn, a
+                transformation of its chain corrected, or a contract added or removed.
             CatalogError: version 0, a naive datetime, or the version is active already, from
                 another instant.
         """
@@ -215,6 +258,12 @@ class EmbeddingCatalog(PublishedEmbeddings):
         def begin(state: State) -> Event | None:
             if state.is_activated(version, active_from):
                 return None
+            if known is not None and state.judged_by(version) != known.state.judged_by(version):
+                raise VersionConflictError(
+                    f"{embedding} version {version}: a transformation of its chain or a contract "
+                    "was changed meanwhile, so that what was measured no longer holds. Activate "
+                    "it again."
+                )
             return Event.new(ACTIVATE, version, active_from or _now(), forced=forced, gate=gate)
 
         return self._record(embedding, version, begin, known)

@@ -9,13 +9,24 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from feast_bc.catalog.contract import Contract
 from feast_bc.catalog.manifest import StoredTransform
+from feast_bc.errors import CatalogError
 from feast_bc.native.contents import Contents
 from feast_bc.rule import check_aware
-from feast_bc.stored_format import Instant, JsonObject, StoredFormat, json_values
+from feast_bc.stored_format import Instant, JsonObject, StoredFormat, Text, is_text, json_values
 
 Kind = Literal[
-    "activate", "rollback", "retire", "publish", "unretire", "relink", "withdraw", "recount"
+    "activate",
+    "rollback",
+    "retire",
+    "publish",
+    "unretire",
+    "relink",
+    "withdraw",
+    "recount",
+    "contract",
+    "end-contract",
 ]
 
 ACTIVATE: Kind = "activate"
@@ -26,6 +37,11 @@ UNRETIRE: Kind = "unretire"
 RELINK: Kind = "relink"
 WITHDRAW: Kind = "withdraw"
 RECOUNT: Kind = "recount"
+CONTRACT: Kind = "contract"
+END_CONTRACT: Kind = "end-contract"
+
+MAX_NOTE = 1000
+"""The most characters of a note."""
 
 
 class Event(StoredFormat):
@@ -45,16 +61,20 @@ class Event(StoredFormat):
         alignments: what a relink makes of the alignment of its version and of each newer one:
             reports of `feast_bc.publishing.alignment`, as JSON.
         contents: what the version's source held when it was published or recounted.
+        contract: what a consumer of the version expects from now on, or no longer.
+        note: what the publisher says of the version.
     """
 
     NOUN = "an event"
-    SCHEMA = 3
+    SCHEMA = 4
     SINCE: ClassVar = {
         "parent": 2,
         "manifest": 2,
         "transform": 2,
         "alignments": 2,
         "contents": 3,
+        "contract": 4,
+        "note": 4,
     }
 
     id: str
@@ -69,6 +89,8 @@ class Event(StoredFormat):
     transform: StoredTransform | None = None
     alignments: tuple[JsonObject, ...] | None = None
     contents: Contents | None = None
+    contract: Contract | None = None
+    note: Text | None = Field(default=None, max_length=MAX_NOTE)
 
     @classmethod
     def new(
@@ -83,14 +105,19 @@ class Event(StoredFormat):
         transform: StoredTransform | None = None,
         alignments: Sequence[Mapping[str, Any]] | None = None,
         contents: Contents | None = None,
+        contract: Contract | None = None,
+        note: str | None = None,
     ) -> Event:
         """An event that is recorded now; the log adds its parent.
 
         Raises:
-            CatalogError: the instant has no time zone, or JSON cannot hold what was measured.
+            CatalogError: the instant has no time zone, JSON cannot hold what was measured, or the
+                note is no plain text.
         """
         if at is not None:
             check_aware(at)
+        if note is not None:
+            check_note(note)
         of = f"{event} of version {version}"
         return cls(
             schema_version=cls.SCHEMA,
@@ -108,4 +135,19 @@ class Event(StoredFormat):
             if alignments is None
             else tuple(json_values(each, of=of) for each in alignments),
             contents=contents,
+            contract=contract,
+            note=note,
+        )
+
+
+def check_note(note: str) -> None:
+    """Refuse a note that a terminal would not show as it is.
+
+    Raises:
+        CatalogError: it is empty, longer than `MAX_NOTE`, or has control characters.
+    """
+    if not note.strip() or len(note) > MAX_NOTE or not is_text(note):
+        raise CatalogError(
+            f"The note has {len(note)} characters: expected 1 to {MAX_NOTE}, without control "
+            "characters other than line breaks and tabs. Shorten it, and link to the rest."
         )

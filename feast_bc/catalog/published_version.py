@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from feast_bc.catalog.contract import Contract
 from feast_bc.catalog.event import RELINK, WITHDRAW, Event
 from feast_bc.catalog.manifest import Manifest
 from feast_bc.catalog.state import State
@@ -32,6 +33,7 @@ class PublishedVersion:
         activations: when it serves older views.
         retired: whether its own view is no longer offered.
         contents: what its source held, as it was noted last; None where it never was.
+        contracts: what its consumers expect.
         events: its history, oldest first.
     """
 
@@ -43,6 +45,7 @@ class PublishedVersion:
     activations: tuple[Activation, ...] = ()
     retired: bool = False
     contents: Contents | None = None
+    contracts: tuple[Contract, ...] = ()
     events: tuple[Event, ...] = ()
 
     @property
@@ -81,6 +84,7 @@ class PublishedVersion:
                 for a in self.activations
             ],
             "retired": self.retired,
+            "contracts": [contract.model_dump(mode="json") for contract in self.contracts],
             "events": [event.as_json() for event in self.events],
         }
 
@@ -119,6 +123,7 @@ def with_history(
                 activations=state.activations.get(published.version, ()),
                 retired=published.version in state.retired,
                 contents=state.contents.get(published.version),
+                contracts=state.contracts.get(published.version, ()),
                 events=tuple(e for e in since if e.version == published.version),
                 alignment=_alignment(published, since),
             )

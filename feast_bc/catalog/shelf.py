@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from feast_bc.catalog.event import PUBLISH, WITHDRAW
+from feast_bc.catalog.contract import ContractFile
+from feast_bc.catalog.event import CONTRACT, END_CONTRACT, PUBLISH, WITHDRAW
 from feast_bc.catalog.event_log import EventLog, History
 from feast_bc.catalog.files import CatalogFiles
 from feast_bc.catalog.manifest import (
@@ -20,6 +21,7 @@ from feast_bc.catalog.published_version import PublishedVersion, with_history
 from feast_bc.catalog.state import State, fold
 from feast_bc.errors import ArtifactError, ChainGapError
 from feast_bc.transforms.artifact import MANIFEST_FILE, TransformRef, digest
+from feast_bc.transforms.location import MAX_BYTES
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,13 @@ class Shelf:
         """What a plan keeps of the history: 16 hex digits per event, oldest first.
 
         Versions that no event published come before them, as `v<k>=` and the digits of their
-        manifest. A later lineage of the same catalog begins with an earlier one.
+        manifest. A later lineage of the same catalog begins with an earlier one. What consumers
+        expect serves nothing, so that nothing has to be applied for it.
         """
         old = (f"v{k}={sha256[:16]}" for k, sha256 in enumerate(self.start.manifests))
-        return (*old, *(sha256[:16] for sha256 in self.history.digests))
+        history = zip(self.history.events, self.history.digests, strict=True)
+        kept = (sha256 for event, sha256 in history if event.event not in (CONTRACT, END_CONTRACT))
+        return (*old, *(sha256[:16] for sha256 in kept))
 
 
 def read_shelf(files: CatalogFiles, embedding: str) -> Shelf:
@@ -137,6 +142,30 @@ def read_manifest(files: CatalogFiles, path: str, sha256: str) -> bytes:
         raise ArtifactError(
             f"{files.uri(path)}: sha256 mismatch, expected {sha256}, found {digest(data)} "
             f"({len(data)} bytes). The file was changed or cut short: restore it from a backup."
+        )
+    return data
+
+
+def read_contract_file(
+    files: CatalogFiles, embedding: str, version: int, file: ContractFile
+) -> bytes:
+    """The bytes of a contract's model or sample.
+
+    Raises:
+        ArtifactError: it is missing or another one.
+    """
+    path = version_path(embedding, version, file.file)
+    try:
+        data = files.read(path, MAX_BYTES)
+    except FileNotFoundError:
+        raise ArtifactError(
+            f"{files.uri(path)} is missing, but a contract stands on it. Restore the file from a "
+            "backup, or remove the contract and add it again."
+        ) from None
+    if digest(data) != file.sha256:
+        raise ArtifactError(
+            f"{files.uri(path)}: sha256 mismatch, expected {file.sha256} ({len(data)} bytes "
+            "found). The file was changed or cut short: restore it from a backup."
         )
     return data
 

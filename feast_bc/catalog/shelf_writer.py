@@ -8,7 +8,16 @@ from typing import Any
 from feast.data_source import DataSource
 
 from feast_bc.catalog.change import CatalogChange
-from feast_bc.catalog.event import PUBLISH, RECOUNT, RELINK, WITHDRAW, Event
+from feast_bc.catalog.contract import Contract
+from feast_bc.catalog.event import (
+    CONTRACT,
+    END_CONTRACT,
+    PUBLISH,
+    RECOUNT,
+    RELINK,
+    WITHDRAW,
+    Event,
+)
 from feast_bc.catalog.event_log import EventLog, History
 from feast_bc.catalog.files import CatalogFiles
 from feast_bc.catalog.link import check_link
@@ -50,6 +59,7 @@ class ShelfWriter:
         forced: bool,
         gate: Mapping[str, Any] | None,
         contents: Contents | None,
+        note: str | None,
     ) -> CatalogChange:
         """As `EmbeddingCatalog.publish`."""
         known, embedding = self._known, self._known.embedding
@@ -82,7 +92,13 @@ class ShelfWriter:
                 return None
             _check_unchanged(known, state)
             return Event.new(
-                PUBLISH, version, forced=forced, gate=gate, manifest=sha256, contents=contents
+                PUBLISH,
+                version,
+                forced=forced,
+                gate=gate,
+                manifest=sha256,
+                contents=contents,
+                note=note,
             )
 
         mine = Manifest.loads(content, of=self._files.uri(path))
@@ -135,6 +151,30 @@ class ShelfWriter:
             return Event.new(RECOUNT, version, contents=contents)
 
         return self.record(version, note)
+
+    def add_contract(
+        self, version: int, contract: Contract, files: Mapping[str, bytes]
+    ) -> CatalogChange:
+        """As `EmbeddingCatalog.add_contract`."""
+        pick(self._known.versions, version)
+        for name, data in files.items():
+            self._files.put(version_path(self._known.embedding, version, name), data)
+
+        def begin(state: State) -> Event | None:
+            if state.contract_of(version, contract.consumer) == contract:
+                return None
+            return Event.new(CONTRACT, version, contract=contract)
+
+        return self.record(version, begin)
+
+    def end_contract(self, version: int, consumer: str) -> CatalogChange:
+        """As `EmbeddingCatalog.end_contract`."""
+
+        def end(state: State) -> Event | None:
+            contract = state.contract_of(version, consumer)
+            return None if contract is None else Event.new(END_CONTRACT, version, contract=contract)
+
+        return self.record(version, end)
 
     def withdraw(self, version: int) -> CatalogChange:
         """As `EmbeddingCatalog.withdraw`."""

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
+from feast_bc.catalog.contract import Contract
 from feast_bc.catalog.event import (
     ACTIVATE,
+    CONTRACT,
+    END_CONTRACT,
     PUBLISH,
     RECOUNT,
     RELINK,
@@ -32,6 +35,7 @@ class State:
         contents: per version what its source held, as it was noted last; none where it never was.
         activations: per version, its activations in the order they were recorded.
         retired: the versions whose view is no longer offered.
+        contracts: per version what its consumers expect, at most one of each.
         released: the newest version that was active right after the last activation; None before
             the first. A rollback does not change it.
     """
@@ -41,6 +45,7 @@ class State:
     contents: Mapping[int, Contents] = field(default_factory=dict)
     activations: Mapping[int, tuple[Activation, ...]] = field(default_factory=dict)
     retired: frozenset[int] = frozenset()
+    contracts: Mapping[int, tuple[Contract, ...]] = field(default_factory=dict)
     released: int | None = None
 
     def open_activation(self, version: int) -> Activation | None:
@@ -93,6 +98,8 @@ class State:
             return replace(self, contents=self._contents_after(event))
         if event.event == WITHDRAW:
             return self._withdrawn(event)
+        if event.event in (CONTRACT, END_CONTRACT):
+            return self._with_contracts(event)
         if event.at is None:
             raise CatalogError(f"{event.event} of version {version} names no instant.")
         if event.event == ACTIVATE:
@@ -116,6 +123,52 @@ class State:
     def _contents_after(self, event: Event) -> Mapping[int, Contents]:
         noted = {} if event.contents is None else {event.version: event.contents}
         return {**self.contents, **noted}
+
+    def contract_of(self, version: int, consumer: str) -> Contract | None:
+        """What a consumer expects of a version; None where it has no contract."""
+        of_version = self.contracts.get(version, ())
+        return next((each for each in of_version if each.consumer == consumer), None)
+
+    def judged_by(self, version: int) -> object:
+        """What decides whether `version` may be activated, to be compared."""
+        links = {k: link for k, link in self.links.items() if k <= version}
+        contracts = {j: held for j, held in self.contracts.items() if j < version}
+        return self.manifests[: version + 1], links, contracts, self.retired
+
+    def _with_contracts(self, event: Event) -> State:
+        version, contract = event.version, event.contract
+        if contract is None:
+            raise CatalogError(f"{event.event} of version {version} names no contract.")
+        if event.event == END_CONTRACT:
+            if self.contract_of(version, contract.consumer) != contract:
+                raise CatalogError(
+                    f"version {version} has another contract of {contract.consumer} than the one "
+                    "that ends, or none."
+                )
+            left = tuple(each for each in self.contracts[version] if each != contract)
+        else:
+            self.check_new_contract(version, contract)
+            left = (*self.contracts.get(version, ()), contract)
+        kept = {**self.contracts, version: left}
+        return replace(self, contracts={k: held for k, held in kept.items() if held})
+
+    def check_new_contract(self, version: int, contract: Contract) -> None:
+        """Refuse a contract that cannot be added.
+
+        Raises:
+            CatalogError: the version is retired, or the consumer has another contract on it.
+        """
+        if self.contract_of(version, contract.consumer) is not None:
+            raise CatalogError(
+                f"version {version} has a contract of {contract.consumer} already, with other "
+                "terms. Remove it first with `feast-bc contract remove`, so that the log tells "
+                "both."
+            )
+        if version in self.retired:
+            raise CatalogError(
+                f"version {version} is retired: nobody reads its view, so nobody can expect "
+                "anything of it. Run `feast-bc unretire` first."
+            )
 
     def _withdrawn(self, event: Event) -> State:
         version, newest = event.version, len(self.manifests) - 1
@@ -141,6 +194,7 @@ class State:
             links={k: link for k, link in self.links.items() if k != version},
             contents={k: held for k, held in self.contents.items() if k != version},
             retired=self.retired - {version},
+            contracts={k: held for k, held in self.contracts.items() if k != version},
         )
 
     def _activated(self, version: int, at: datetime) -> State:

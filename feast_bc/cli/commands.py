@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from feast_bc.cli import output
+from feast_bc.cli.contracts import (
+    REPO,
+    ask_contracts,
+    config_of,
+    contract,
+    importing_from_here,
+    tell_judgements,
+)
 from feast_bc.cli.corrections import relink, unretire, withdraw
+from feast_bc.cli.fitting import fit
 from feast_bc.cli.group import (
     ACTIVATE_CHECKS,
     CatalogGroup,
@@ -31,7 +40,7 @@ from feast_bc.cli.starting import init
 from feast_bc.errors import FeastBCError
 
 if TYPE_CHECKING:
-    from feast_bc.publishing.refusal import Check
+    from feast_bc.contracts.judgement import Judgement
 
 
 @click.group(cls=CatalogGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -58,7 +67,7 @@ def main(**_: Any) -> None:
       0  done
       1  an error, or `verify` found damage
       2  wrong usage
-      3  the quality gate refused to publish, relink or activate
+      3  the quality gate refused to publish, relink or activate, or a contract does not hold
     """
 
 
@@ -72,14 +81,16 @@ def main(**_: Any) -> None:
     metavar="INSTANT",
     help="Instant of event time. Default: now.",
 )
-@gate_options(ACTIVATE_CHECKS)
+@REPO
+@gate_options(ACTIVATE_CHECKS, contracts=True)
 @signature_option
 @common_options
 def activate(
     embedding: str,
     version: int,
     active_from: datetime | None,
-    force: tuple[Check, ...],
+    repo: str | None,
+    force: tuple[str, ...],
     trusted: tuple[str, ...],
     **thresholds: float | None,
 ) -> None:
@@ -88,8 +99,9 @@ def activate(
     The quality gate looks at the alignment measured last, at publish or relink, for the chain to
     every older version that is not retired: on held-out entities where the artifact declares any,
     else on all. Refused are also an instant before the version's first vector, and one before
-    the end of an earlier activation: training sets have used what was served up to there. The exit
-    code is 3.
+    the end of an earlier activation: training sets have used what was served up to there. And every
+    contract on an older version is run, on native vectors and on what the chain makes of this
+    version's: one that does not hold is refused. The exit code is 3.
 
     Activating an active version again changes nothing, unless another --from is named.
 
@@ -97,28 +109,37 @@ def activate(
     Examples:
       feast-bc activate user_embedding 2
       feast-bc activate user_embedding 2 --from 2026-02-01T00:00:00+00:00 --min-cosine 0.9
-      feast-bc activate user_embedding 2 --force centred-error
+      feast-bc activate user_embedding 2 --force centred-error --force contract:churn_model
     """
     catalog = open_catalog()
 
-    from feast_bc.publishing.quality_gate import activate_version
+    from feast_bc.contracts.activation import activate_version
 
-    change = activate_version(
-        catalog,
-        embedding,
-        version,
-        active_from,
-        gate=gate_of(**thresholds),
-        force=force,
-        signed_by=public_keys(trusted),
-    )
+    told: list[Judgement] = []
+    with importing_from_here():
+        change = activate_version(
+            catalog,
+            embedding,
+            version,
+            active_from,
+            gate=gate_of(**thresholds),
+            force=force,
+            signed_by=public_keys(trusted),
+            config=config_of(repo),
+            stages=output.stages,
+            judged=tell_judgements(told),
+        )
     published = change.published
     since = published.activations[-1].active_from.isoformat()
     forced = output.waived(published.events[-1]) if change.changed else ""
     done = f"{embedding} version {version} serves older views from {since}."
     already = f"{embedding} version {version} is active already, from {since}; nothing changed."
     output.result(
-        {"activated": published.to_json(), "changed": change.changed},
+        {
+            "activated": published.to_json(),
+            "changed": change.changed,
+            "contracts": [each.to_json() for each in told],
+        },
         done if change.changed else already,
         f"FORCED past {forced}; the catalog records it." if forced else "",
         next_="feast apply, then feast materialize",
@@ -196,14 +217,14 @@ def rollback(embedding: str, version: int | None, at: datetime | None, repo: str
     metavar="DIR",
     help="Feature repo: tells which feature services still use the view.",
 )
-@click.option("--yes", is_flag=True, help="Retire it although feature services use it.")
+@click.option("--yes", is_flag=True, help="Retire it although consumers use it.")
 @common_options
 def retire(embedding: str, version: int, repo: str | None, yes: bool) -> None:
     """Stop offering a version's view, once no consumer reads it.
 
     Its transformation and its vectors stay: older views may need them. Retiring a version again
-    changes nothing. With --repo, a view that feature services use is retired only with --yes, or
-    once you say so.
+    changes nothing. A view on which a consumer has a contract, or, with --repo, that feature
+    services use, is retired only with --yes, or once you say so.
 
     \b
     Examples:
@@ -211,6 +232,8 @@ def retire(embedding: str, version: int, repo: str | None, yes: bool) -> None:
       feast-bc retire user_embedding 0 --repo feature_repo
     """
     catalog = open_catalog()
+    if not yes:
+        ask_contracts(catalog.version(embedding, version))
     if repo is not None and not yes:
         from feast_bc.cli.consumers import ask_consumers
 
@@ -290,7 +313,7 @@ def verify(
     output.checks(checks)
 
 
-for command in (publish, relink, withdraw, unretire, sign, show, plan, doctor, init):
+for command in (contract, fit, publish, relink, withdraw, unretire, sign, show, plan, doctor, init):
     main.add_command(command)
 
 

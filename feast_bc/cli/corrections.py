@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from feast_bc.cli import output
+from feast_bc.cli.contracts import check_command, importing_from_here, tell_judgements
 from feast_bc.cli.group import GATE_CHECKS, common_options, gate_of, gate_options, open_catalog
 from feast_bc.cli.signing import Signer, sign_option
 
 if TYPE_CHECKING:
-    from feast_bc.publishing.refusal import Check
+    from feast_bc.contracts.judgement import Judgement
 
 
 @click.command()
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Feature repo: how sources that are not files are read.",
 )
-@gate_options(GATE_CHECKS)
+@gate_options(GATE_CHECKS, contracts=True)
 @sign_option
 @common_options
 def relink(
@@ -40,7 +41,7 @@ def relink(
     version: int,
     artifact: str,
     repo: str | None,
-    force: tuple[Check, ...],
+    force: tuple[str, ...],
     key: str | None,
     **thresholds: float | None,
 ) -> None:
@@ -48,7 +49,8 @@ def relink(
 
     For a version that was published with a wrong transformation: the vectors stay, the old file
     too, and what is read after the next `feast apply` goes through the new one. It is measured and
-    gated as by `publish`, and so are the chains of the newer versions, which lead through it.
+    gated as by `publish`, and so are the chains of the newer versions, which lead through it. Where
+    one of these versions serves older views, contracts are run as by `activate`.
     Versions and dimensions must be those of the old one. Relinking to the same again changes
     nothing.
 
@@ -59,18 +61,21 @@ def relink(
     catalog, signer = open_catalog(), Signer(key)
 
     from feast_bc.cli.repo_source import load_config
-    from feast_bc.publishing.relink import relink_version
+    from feast_bc.contracts.relink import relink_version
 
-    change = relink_version(
-        catalog,
-        embedding,
-        version,
-        artifact=artifact,
-        config=load_config(Path(repo)) if repo else None,
-        gate=gate_of(**thresholds),
-        force=force,
-        stages=output.stages,
-    )
+    told: list[Judgement] = []
+    with importing_from_here():
+        change = relink_version(
+            catalog,
+            embedding,
+            version,
+            artifact=artifact,
+            config=load_config(Path(repo)) if repo else None,
+            gate=gate_of(**thresholds),
+            force=force,
+            stages=output.stages,
+            judged=tell_judgements(told),
+        )
     signed = signer.sign(embedding, version)
     published = change.published
     done = f"{embedding} version {version} has another transformation {version} -> {version - 1}."
@@ -78,7 +83,12 @@ def relink(
     # A newer version may be out of step now, or in step again.
     newer = catalog.published(embedding)[version + 1 :] if change.changed else []
     output.result(
-        {"relinked": published.to_json(), "changed": change.changed, "signed": signed},
+        {
+            "relinked": published.to_json(),
+            "changed": change.changed,
+            "signed": signed,
+            "contracts": [each.to_json() for each in told],
+        },
         done if change.changed else already,
         f"Signed: {', '.join(signed)}." if signed else "",
         output.alignment_table(published),
@@ -128,7 +138,11 @@ def unretire(embedding: str, version: int) -> None:
     Example:
       feast-bc unretire user_embedding 0
     """
-    change = open_catalog().unretire(embedding, version)
+    catalog = open_catalog()
+    change = catalog.unretire(embedding, version)
+    # Nobody ran them while it was retired.
+    versions = catalog.published(embedding)
+    contracts = check_command(embedding, versions, version) if versions[version].contracts else None
     done = (
         f"{embedding} version {version} is offered again; the view {embedding}_v{version} comes "
         "with the next apply."
@@ -137,5 +151,5 @@ def unretire(embedding: str, version: int) -> None:
     output.result(
         {"unretired": change.published.to_json(), "changed": change.changed},
         done if change.changed else already,
-        next_="feast apply, then feast materialize",
+        next_=", then ".join(filter(None, [contracts, "feast apply", "feast materialize"])),
     )

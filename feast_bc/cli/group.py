@@ -36,6 +36,10 @@ ACTIVATE_CHECKS = {
     "closed-period": "active again from before the end of an earlier activation",
 }
 """The same at activate."""
+
+CONTRACT = "contract:CONSUMER"
+"""And the contract of a consumer there."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -98,16 +102,25 @@ def common_options(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
-def gate_options(checks: Mapping[str, str]) -> Callable[[Command], Command]:
+def gate_options(
+    checks: Mapping[str, str], *, contracts: bool = False
+) -> Callable[[Command], Command]:
     """Give a command the quality gate's thresholds, and `--force` for some checks with a word on
-    each."""
-    listed = ", ".join(f"{name} ({what})" for name, what in checks.items())
+    each; with `contracts` also for those of consumers."""
+    named = {**checks, **({CONTRACT: "a consumer's"} if contracts else {})}
+
+    def read(text: str) -> str:
+        if text in checks or (contracts and text.startswith("contract:")):
+            return text
+        raise click.BadParameter(f"{text!r} is not one of {', '.join(map(repr, named))}.")
+
+    listed = ", ".join(f"{name} ({what})" for name, what in named.items())
 
     def decorate(command: Command) -> Command:
         for option in (
             click.option(
                 "--force",
-                type=click.Choice(list(checks)),
+                type=read,
                 multiple=True,
                 metavar="CHECK",
                 help=f"Waive this one check; repeatable. The catalog records it. One of: {listed}.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from feast_bc.cli import output
+from feast_bc.cli.contracts import contract_lines, judgements_table, last_run
 from feast_bc.cli.group import CATALOG, common_options, instant, open_catalog
 
 if TYPE_CHECKING:
@@ -58,8 +59,9 @@ def plan(
 ) -> None:
     """Tell what an activation would change, or a rollback, before it is done.
 
-    For every view: which version gives its values before and after. Where an entity has no row of
-    the first version, the next one counts. Nothing is changed.
+    For every view: which version gives its values before and after, and which consumers have a
+    contract on it. Where an entity has no row of the first version, the next one counts. Nothing is
+    changed, and no contract is run: `feast-bc contract check` does that.
 
     \b
     Examples:
@@ -83,6 +85,9 @@ def plan(
     verb = "rollback" if rollback else "activate"
     instant_option = "" if at is None else f" {'--at' if rollback else '--from'} {at.isoformat()}"
     names = [f"{embedding}_v{change.version}" for change in changes]
+    contracts = {
+        each.version: [held.consumer for held in each.contracts] for each in shelf.versions
+    }
     output.result(
         {
             "event": event.event,
@@ -94,11 +99,12 @@ def plan(
                     "before": change.before,
                     "after": change.after,
                     "consumers": list(users.get(name, ())),
+                    "contracts": contracts[change.version],
                 }
                 for name, change in zip(names, changes, strict=True)
             ],
         },
-        _changes_table(names, changes, users, with_consumers=repo is not None),
+        _changes_table(names, changes, users, contracts, with_consumers=repo is not None),
         "" if rollback else output.alignment_table(published),
         "" if rollback else output.warning(published),
         "Nothing was changed.",
@@ -138,13 +144,20 @@ def _changes_table(
     names: Sequence[str],
     changes: Sequence[Outlook],
     users: Mapping[str, Sequence[str]],
+    contracts: Mapping[int, Sequence[str]],
     *,
     with_consumers: bool,
 ) -> str:
-    rows = [["view", "served by now", "served by then", *(["consumers"] if with_consumers else [])]]
+    # Columns that would be empty are left out.
+    with_contracts = any(contracts[change.version] for change in changes)
+    heads = ["view", "served by now", "served by then"]
+    heads += ["consumers"] * with_consumers + ["contracts"] * with_contracts
+    rows = [heads]
     for name, change in zip(names, changes, strict=True):
         then = _in_words(change.after) if change.changes else "the same"
         consumers = [", ".join(users.get(name, ())) or "-"] if with_consumers else []
+        if with_contracts:
+            consumers.append(", ".join(contracts[change.version]) or "-")
         rows.append([name, _in_words(change.before), then, *consumers])
     return output.table(rows)
 
@@ -180,15 +193,21 @@ def _description(published: PublishedVersion) -> str:
     rows.append(["serves older views", "; ".join(map(_span, published.activations)) or "never"])
     view = f"{manifest.embedding}_v{published.version}"
     rows.append(["view", "retired" if published.retired else view])
+    rows += [["contract", line] for line in contract_lines(published)]
     for event in published.events:
         at = "" if event.at is None else f" as of {event.at.isoformat()}"
         waived = output.waived(event)
         forced = f", forced: {waived}" if waived else ""
-        rows.append([event.event, f"{event.recorded_at.isoformat()}{at}{forced}"])
+        whose = "" if event.contract is None else f", of {event.contract.consumer}"
+        rows.append([event.event, f"{event.recorded_at.isoformat()}{at}{forced}{whose}"])
+        rows += [["", line] for line in (event.note or "").splitlines()]
     title = f"{manifest.embedding} version {published.version}"
     parts = [title, output.table([[f"  {name}", value] for name, value in rows])]
     if alignment := output.alignment_table(published):
         parts.append(alignment)
+    if judgements := last_run(published):
+        parts.append("Contracts, when they were run last:")
+        parts.append(judgements_table(judgements))
     return "\n".join(parts)
 
 

@@ -84,8 +84,11 @@ def _bar(title: str) -> Any:
 def alignment_table(published: PublishedVersion) -> str:
     """How well each chain reproduces an older version; empty for version 0."""
     report = alignment_of(published)
-    if report is None:
-        return ""
+    return "" if report is None else report_table(report)
+
+
+def report_table(report: AlignmentReport) -> str:
+    """The figures of an alignment report."""
     rows = [["chain", "entities", "", *_HEADS]]
     consumers = [["chain", "logistic", "mlp", "trees", "worst", "singular values"]]
     for entry in report.older:

@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     help="Of a published version: up to this share of its rows may be gone, and what its source "
     "holds now counts from the next apply on. Without it: 0.01, and nothing new is noted.",
 )
+@click.option(
+    "--note", metavar="TEXT", help="What to say of the version; `feast-bc show` prints it."
+)
 @gate_options(PUBLISH_CHECKS)
 @sign_option
 @common_options
@@ -72,6 +75,7 @@ def publish(
     timestamp_field: str,
     feature: str,
     max_shrink: float | None,
+    note: str | None,
     force: tuple[Check, ...],
     key: str | None,
     **thresholds: float | None,
@@ -122,6 +126,7 @@ def publish(
         gate=gate_of(**thresholds),
         force=force,
         max_shrink=max_shrink,
+        note=note,
         stages=output.stages,
     )
     signed = signer.sign(embedding, version)
@@ -135,6 +140,7 @@ def publish(
         f"{embedding} version {version} was published already, at "
         f"{manifest.published_at.isoformat()}; "
         + ("what its source holds now is noted." if recounted else "nothing changed.")
+        + (" The --note was not kept: that of its publication stands." if note else "")
     )
     output.result(
         {"published": published.to_json(), "changed": change.changed, "signed": signed},

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from feast_bc.columns.arrays import Mask, Matrix
 from feast_bc.columns.instants import to_datetime
 from feast_bc.errors import FeastBCError
-from feast_bc.native.native_vectors import ROW, NativeVectors, Progress
+from feast_bc.native.native_vectors import NativeVectors, Progress
 from feast_bc.publishing.alignment import (
     NOTHING_SHARED,
     Alignment,
@@ -20,6 +19,7 @@ from feast_bc.publishing.alignment import (
     VersionAlignment,
 )
 from feast_bc.publishing.centred_error import centred_error, error_of_mean
+from feast_bc.publishing.common_entities import SAMPLE_CAP, common_entities
 from feast_bc.publishing.geometry import (
     dot_product_correlation,
     mean_dominated,
@@ -31,10 +31,6 @@ from feast_bc.publishing.probe_suite import probe_suite
 from feast_bc.transforms import BackwardTransform
 from feast_bc.transforms.holdout import Holdout
 
-SAMPLE_CAP = 100_000
-"""At most so many entities are compared per older version: a fixed random sample."""
-
-_OLDER_ROW = "__older_row"
 _EMPTY = np.empty(0, np.int64)
 
 
@@ -71,8 +67,8 @@ def alignment_report(
     for chain in chains:
         native = older[chain.to_version]
         if isinstance(native, NativeVectors):
-            pairs[chain.to_version] = _pair(newest, native, cap)
-    rows = np.unique(np.concatenate([_EMPTY, *(_column(p.sample, ROW) for p in pairs.values())]))
+            pairs[chain.to_version] = common_entities(newest, native, cap)
+    rows = np.unique(np.concatenate([_EMPTY, *(pair.newer_rows for pair in pairs.values())]))
     vectors = newest.take(rows, progress)
     entries = []
     for chain in sorted(chains, key=lambda c: -c.to_version):
@@ -83,9 +79,9 @@ def alignment_report(
             )
             continue
         pair = pairs[chain.to_version]
-        mapped = chain.apply(vectors[np.searchsorted(rows, _column(pair.sample, ROW))])
-        target = _take_unordered(native, _column(pair.sample, _OLDER_ROW), progress)
-        unseen = None if holdout is None else holdout.contains(_keys(pair.sample, newest.keys))
+        mapped = chain.apply(vectors[np.searchsorted(rows, pair.newer_rows)])
+        target = pair.older_vectors(native, progress)
+        unseen = None if holdout is None else holdout.contains(pair.keys())
         found = _compare(chain, pair.common, mapped, target, unseen)
         entries.append(replace(found, previous_error=before.get(chain.to_version)))
     return AlignmentReport(version, newest.entities, tuple(entries), to_datetime(newest.first))
@@ -108,54 +104,15 @@ def _previous_errors(
         native = older[chain.to_version]
         if not isinstance(native, NativeVectors):
             continue
-        pair = _pair(newest, native, cap)
-        mapped = chain.apply(newest.take(_column(pair.sample, ROW), progress))
-        target = _take_unordered(native, _column(pair.sample, _OLDER_ROW), progress)
+        pair = common_entities(newest, native, cap)
+        mapped = chain.apply(newest.take(pair.newer_rows, progress))
+        target = pair.older_vectors(native, progress)
         if holdout is not None:
-            unseen = holdout.contains(_keys(pair.sample, newest.keys))
+            unseen = holdout.contains(pair.keys())
             if unseen.any():
                 mapped, target = mapped[unseen], target[unseen]
         found[chain.to_version] = centred_error(mapped, target)
     return found
-
-
-@dataclass(frozen=True)
-class _Pair:
-    common: int
-    sample: pa.Table
-    """Join keys, row in the newer and row in the older source; ascending in the former."""
-
-
-def _pair(newest: NativeVectors, older: NativeVectors, cap: int) -> _Pair:
-    keys = list(newest.keys)
-    right = older.latest.rename_columns(
-        [_OLDER_ROW if name == ROW else name for name in older.latest.column_names]
-    )
-    joined = newest.latest.join(right, keys, join_type="inner").sort_by(ROW)
-    if joined.num_rows <= cap:
-        return _Pair(joined.num_rows, joined)
-    # One random priority per row of the newer source, so that all versions share their sample.
-    priority = np.random.default_rng(0).random(newest.rows)[_column(joined, ROW)]
-    chosen = np.sort(np.argpartition(priority, cap)[:cap])
-    return _Pair(joined.num_rows, joined.take(pa.array(chosen)))
-
-
-def _column(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
-    return np.asarray(table[name], np.int64)
-
-
-def _keys(table: pa.Table, names: Sequence[str]) -> list[object]:
-    columns = [table[name].to_pylist() for name in names]
-    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
-
-
-def _take_unordered(
-    native: NativeVectors, rows: npt.NDArray[np.int64], progress: Progress | None
-) -> Matrix:
-    order = np.argsort(rows)
-    out = np.empty((len(rows), native.dim), np.float32)
-    out[order] = native.take(rows[order], progress)
-    return out
 
 
 def _compare(

@@ -12,6 +12,7 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.catalog.change import CatalogChange
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
+from feast_bc.catalog.event import check_note
 from feast_bc.catalog.link import check_join_keys
 from feast_bc.errors import CatalogError, ChainGapError
 from feast_bc.native.native_vectors import read_native_vectors
@@ -45,6 +46,7 @@ def publish_version(
     gate: QualityGate | None = None,
     force: Collection[Check] = (),
     max_shrink: float | None = None,
+    note: str | None = None,
     stages: Stages = silent,
 ) -> CatalogChange:
     """Check every native vector of version k, measure B_k, and publish.
@@ -67,6 +69,7 @@ def publish_version(
         max_shrink: of a version that is published already: which share of its rows may be gone;
             what its source holds now is noted then. None for `MAX_SHRINK`, and notes nothing new
             unless nothing was noted.
+        note: what to say of the version; kept in the event of its publication.
         stages: tells progress.
 
     Raises:
@@ -79,6 +82,8 @@ def publish_version(
         VersionConflictError, ChainGapError, DirectionError, CatalogError: as
             `EmbeddingCatalog.publish`. In every case nothing was published.
     """
+    if note is not None:
+        check_note(note)
     known = catalog.shelf(embedding, empty=True)
     older = known.versions[:version]
     transform, holdout, kept = None, None, dict(metrics or {})
@@ -126,7 +131,7 @@ def publish_version(
         kept["alignment"] = report.to_json()
         measured = verdict.gate.measure(report, retired=known.state.retired)
         verdict = replace(measured, refusals=(*measured.refusals, *ahead))
-    waived: tuple[Check, ...] = ()
+    waived: tuple[str, ...] = ()
     if version == len(known.versions):  # what stands there already is not judged anew
         waived = waive(verdict.refusals, force, f"{of} is not published")
     change = catalog.publish(
@@ -142,6 +147,7 @@ def publish_version(
         forced=bool(waived),
         gate=verdict.to_json(waived) if chains or waived else None,
         contents=native.contents,
+        note=note,
         known=known,
     )
     if change.changed:

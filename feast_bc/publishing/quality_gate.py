@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from feast_bc.catalog.change import CatalogChange
-from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
-from feast_bc.catalog.published_version import pick
-from feast_bc.catalog.signature import check_chain_signed
-from feast_bc.catalog.state import State
 from feast_bc.publishing.alignment import (
     NOTHING_SHARED,
     AlignmentReport,
     VersionAlignment,
-    stored_report,
 )
-from feast_bc.publishing.refusal import Check, Refusal, waive
-from feast_bc.rule import Activation
+from feast_bc.publishing.refusal import Check, Refusal
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    pass
 
 MAX_CENTRED_ERROR = 0.5
 """Three quarters of the variance explained. Held-out entities of the demo's data: maps trained with
@@ -62,7 +54,7 @@ class Verdict:
         """What to do about it."""
         return tuple(dict.fromkeys(refusal.advice for refusal in self.refusals))
 
-    def to_json(self, waived: Sequence[Check] = ()) -> dict[str, Any]:
+    def to_json(self, waived: Sequence[str] = ()) -> dict[str, Any]:
         """Plain JSON, as the catalog's events keep it; with the checks that were waived."""
         return {
             "max_centred_error": self.gate.max_centred_error,
@@ -185,87 +177,3 @@ def _advice(version: int, entry: VersionAlignment, newer_passed: bool) -> str:
             f"with `feast-bc relink`."
         )
     return f"What is wrong with the chain to version {j + 1} goes on to version {j}."
-
-
-def activate_version(
-    catalog: EmbeddingCatalog,
-    embedding: str,
-    version: int,
-    active_from: datetime | None = None,
-    *,
-    gate: QualityGate | None = None,
-    force: Collection[Check] = (),
-    signed_by: Sequence[Ed25519PublicKey] = (),
-) -> CatalogChange:
-    """Activate a version if it passes the gate; the checks in `force` are waived.
-
-    What the gate measured, and which checks were waived, is kept in the activation event. A
-    version that is active already, as `EmbeddingCatalog.activate` understands it, is not measured
-    again.
-
-    Args:
-        catalog, embedding, version, active_from: as on `EmbeddingCatalog.activate`.
-        gate: the thresholds; `QualityGate()` by default.
-        force: the checks to waive, of `feast_bc.publishing.refusal.CHECKS`.
-        signed_by: the keys of whom one has to have signed each version of the chain; empty asks
-            for no signature.
-
-    Raises:
-        SignatureError: a version of the chain is not signed; nothing was changed.
-        QualityGateError: the gate does not pass; the version would be active before its first
-            vector; or from an instant before the end of an earlier activation, in a time that was
-            settled. Nothing was changed.
-        UnknownVersionError, CatalogError: as `EmbeddingCatalog.activate`.
-    """
-    shelf = catalog.shelf(embedding)
-    published = shelf.versions
-    candidate = pick(published, version)
-    if signed_by:
-        check_chain_signed(shelf, catalog.files, version, signed_by)
-    so_far = State(activations={version: candidate.activations})
-    if so_far.is_activated(version, active_from):
-        return CatalogChange(candidate, changed=False)
-    retired = {older.version for older in published if older.retired}
-    if version == 0:
-        return catalog.activate(embedding, version, active_from)  # refused there
-    report = stored_report(candidate)
-    verdict = (gate or QualityGate()).measure(report, retired)
-    at = active_from or datetime.now(timezone.utc)
-    timing = [*_before_vectors(report, at), *_in_closed_period(candidate.activations, at)]
-    waived = waive(
-        (*verdict.refusals, *timing), force, f"{embedding} version {version} is not activated"
-    )
-    return catalog.activate(
-        embedding,
-        version,
-        active_from,
-        forced=bool(waived),
-        gate=verdict.to_json(waived),
-        known=shelf,
-    )
-
-
-def _before_vectors(report: AlignmentReport | None, at: datetime) -> Iterable[Refusal]:
-    """Until its first vector a version gives no value, whatever its activation says."""
-    if report is not None and report.first is not None and at < report.first:
-        first = report.first.isoformat()
-        yield Refusal(
-            "before-vectors",
-            f"it would be active from {at.isoformat()}, before its first vector, of {first}",
-            f"Older versions serve until then: activate it from {first} on, or later.",
-        )
-
-
-def _in_closed_period(activations: Sequence[Activation], at: datetime) -> Iterable[Refusal]:
-    """What was served up to the end of an activation is in training sets."""
-    ends = [
-        a.active_until for a in activations if a.active_until and a.active_until > a.active_from
-    ]
-    if ends and at < max(ends):
-        until = max(ends).isoformat()
-        yield Refusal(
-            "closed-period",
-            f"it was active before, until {until}, and would be active again from "
-            f"{at.isoformat()}, which changes values that training sets have used",
-            f"Activate it from {until} on, or later.",
-        )

@@ -30,17 +30,17 @@ class Refusal:
     """Something that does not pass.
 
     Attributes:
-        check: which check refuses; by this name it is waived.
+        check: which check refuses, of `CHECKS` or `feast_bc.contracts`; by this name it is waived.
         reason: what was expected, and what was found.
         advice: what to do about it.
     """
 
-    check: Check
+    check: str
     reason: str
     advice: str
 
 
-def waive(refusals: Sequence[Refusal], force: Collection[Check], what: str) -> tuple[Check, ...]:
+def waive(refusals: Sequence[Refusal], force: Collection[str], what: str) -> tuple[str, ...]:
     """The checks that refuse and are waived.
 
     Args:

@@ -25,9 +25,9 @@ from feast_bc.catalog.signature import (
     required_keys,
     sign,
 )
+from feast_bc.contracts.activation import activate_version
 from feast_bc.errors import ArtifactError, SignatureError, UnknownVersionError
 from feast_bc.native.contents import Contents
-from feast_bc.publishing.quality_gate import activate_version
 from feast_bc.publishing.refusal import CHECKS
 from feast_bc.views.versioned_embedding import VersionedEmbedding
 from tests.support.catalogs import T0, problems, publish

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feast_bc.catalog.event import ACTIVATE, RETIRE, ROLLBACK, Event, Kind
+from feast_bc.catalog.contract import Contract
+from feast_bc.catalog.event import (
+    ACTIVATE,
+    CONTRACT,
+    END_CONTRACT,
+    RETIRE,
+    ROLLBACK,
+    Event,
+    Kind,
+)
 from feast_bc.catalog.state import State, fold
 from feast_bc.errors import CatalogError
 from tests.support.catalogs import T0
@@ -63,3 +72,27 @@ def test_folding_against_a_brute_force_oracle(script: list[tuple[Kind, int, int]
         ]
         assert found == expected
     assert state.released == released
+
+
+TERMS = Contract(consumer="churn_model", check="churn_check:evaluate", tolerance=0.01)
+OTHERS = Contract(consumer="churn_model", check="churn_check:evaluate", tolerance=0.5)
+
+
+def test_one_contract_of_each_consumer_until_it_ends() -> None:
+    state = PUBLISHED
+    begun = state.after(Event.new(CONTRACT, 1, contract=TERMS))
+    assert begun.contracts == {1: (TERMS,)}
+    for event, message in (
+        (Event.new(CONTRACT, 1, contract=OTHERS), "has a contract of churn_model already"),
+        (Event.new(END_CONTRACT, 1, contract=OTHERS), "has another contract of churn_model"),
+        (Event.new(END_CONTRACT, 0, contract=TERMS), "version 0 has another contract"),
+        (Event.new(CONTRACT, 1), "names no contract"),
+        (Event.new(CONTRACT, 7, contract=TERMS), "which is not published"),
+    ):
+        with pytest.raises(CatalogError, match=message):
+            begun.after(event)
+    assert begun.after(Event.new(CONTRACT, 0, contract=OTHERS)).contracts[0] == (OTHERS,)
+    assert begun.after(Event.new(END_CONTRACT, 1, contract=TERMS)).contracts == {}
+    retired = state.after(Event.new(RETIRE, 1))
+    with pytest.raises(CatalogError, match="version 1 is retired"):
+        retired.after(Event.new(CONTRACT, 1, contract=TERMS))

@@ -84,3 +84,18 @@ def test_verify_tells_what_a_run_would_refuse_of_a_source(team: Team) -> None:
     assert "what its source holds now is noted" in noted.stdout
     assert "Next: feast apply, then feast materialize" in noted.stdout
     assert "ok   users: version 2: source" in team.run("verify", "--sources").stdout
+
+
+def test_a_note_stands_in_the_event_of_a_publication(team: Team) -> None:
+    for note in ("", "x" * 1001, "\x1b[2Jgone"):
+        refused = team.run("publish", "users", "0", "--vectors", "missing", "--note", note)
+        assert (refused.exit_code, "The note has" in refused.stderr) == (1, True)
+    assert team.catalog.embeddings() == []
+    team.publish(0, "--note", "Trained on January.\nRun 17.")
+    assert team.catalog.version("users", 0).events[0].note == "Trained on January.\nRun 17."
+    told = team.run("show", "users", "0").stdout
+    assert "Trained on January." in told
+    assert "Run 17." in told
+    again = team.publish(0, "--note", "Another.")
+    assert "nothing changed. The --note was not kept" in again.stdout
+    assert "Another" not in team.run("show", "users", "0").stdout

@@ -14,6 +14,7 @@ from feast import FeatureView
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from google.protobuf.message import DecodeError
 
+from feast_bc.catalog.contract import Contract
 from feast_bc.catalog.data_source_json import source_from_json
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.event import Event
@@ -165,6 +166,8 @@ def filled(root: Path) -> EmbeddingCatalog:
     catalog = EmbeddingCatalog(root)
     for version in range(3):
         publish(catalog, version)
+    contract = Contract(consumer="churn_model", check="churn_check:evaluate", tolerance=0.01)
+    catalog.add_contract(EMBEDDING, 1, contract, {})
     catalog.activate(EMBEDDING, 1, T0)
     catalog.retire(EMBEDDING, 0)
     return catalog

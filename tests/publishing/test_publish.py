@@ -12,8 +12,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.cli.repo_source import parquet_source
+from feast_bc.contracts.activation import activate_version
 from feast_bc.publishing.publish import publish_version
-from feast_bc.publishing.quality_gate import activate_version
 from feast_bc.publishing.refusal import CHECKS
 from feast_bc.transforms.artifact import save_artifact
 from tests.support.catalogs import T0

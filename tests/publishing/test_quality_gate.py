@@ -12,10 +12,11 @@ from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.event import ACTIVATE, PUBLISH
 from feast_bc.cli.repo_source import parquet_source
 from feast_bc.columns.arrays import Matrix
+from feast_bc.contracts.activation import activate_version
 from feast_bc.errors import QualityGateError
 from feast_bc.posthoc import Moments, ridge
 from feast_bc.publishing.publish import publish_version
-from feast_bc.publishing.quality_gate import QualityGate, activate_version
+from feast_bc.publishing.quality_gate import QualityGate
 from feast_bc.publishing.refusal import CHECKS
 from feast_bc.transforms import AffineTransform, BackwardTransform
 from feast_bc.transforms.artifact import save_artifact

@@ -11,8 +11,9 @@ import numpy as np
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.cli.repo_source import parquet_source
+from feast_bc.contracts.activation import activate_version
 from feast_bc.publishing.publish import publish_version
-from feast_bc.publishing.quality_gate import QualityGate, activate_version
+from feast_bc.publishing.quality_gate import QualityGate
 from feast_bc.publishing.refusal import GATE_CHECKS
 from feast_bc.transforms.artifact import save_artifact
 from feast_bc.transforms.holdout import Holdout

@@ -10,12 +10,12 @@ import pytest
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.cli.repo_source import parquet_source
+from feast_bc.contracts.activation import activate_version
+from feast_bc.contracts.relink import relink_version
 from feast_bc.errors import DimensionError, DirectionError, QualityGateError, UnknownVersionError
 from feast_bc.publishing.alignment import stored_report
 from feast_bc.publishing.publish import publish_version
-from feast_bc.publishing.quality_gate import activate_version
 from feast_bc.publishing.refusal import GATE_CHECKS
-from feast_bc.publishing.relink import relink_version
 from feast_bc.transforms import AffineTransform
 from feast_bc.transforms.artifact import save_artifact
 from tests.support.catalogs import T0
