@@ -15,6 +15,7 @@ import click
 
 from feast_bc.cli import output
 from feast_bc.cli.corrections import relink, unretire, withdraw
+from feast_bc.cli.exporting import export
 from feast_bc.cli.group import (
     ACTIVATE_CHECKS,
     CatalogGroup,
@@ -290,7 +291,7 @@ def verify(
     output.checks(checks)
 
 
-for command in (publish, relink, withdraw, unretire, sign, show, plan, doctor, init):
+for command in (publish, relink, withdraw, unretire, sign, show, plan, doctor, init, export):
     main.add_command(command)
 
 
