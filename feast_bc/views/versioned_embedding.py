@@ -147,18 +147,8 @@ class VersionedEmbedding:
             name, versions=versions, history=shelf.lineage, entities=entities, **options
         )
         if shelf.versions:
-            embedding._check_join_keys(shelf.versions[0].manifest.join_keys)
+            _check_join_keys(embedding, shelf.versions[0].manifest.join_keys)
         return embedding
-
-    def _check_join_keys(self, published: Sequence[str]) -> None:
-        found = [entity.join_key for entity in self.entities]
-        if sorted(found) != sorted(published):
-            raise EntityKeyError(
-                f"{self.name} was published with the join keys {', '.join(published)}; its "
-                f"entities have {', '.join(found)}. Pass entities whose join_keys are the "
-                "published ones; what another view calls them is said where it is asked for, by "
-                "`with_join_key_map`."
-            )
 
     def view(self, version: int) -> FeatureView:
         """The feature view of one version.
@@ -255,3 +245,15 @@ def _lineage(members: Sequence[EmbeddingVersion]) -> str:
         when = "always" if member is members[0] else ", ".join(intervals) or "not active"
         parts.append(f"{hops} ({when})")
     return "; ".join(parts)
+
+
+def _check_join_keys(embedding: VersionedEmbedding, published: Sequence[str]) -> None:
+    """Refuse entities that are not those by which the versions' rows are told apart."""
+    found = [entity.join_key for entity in embedding.entities]
+    if sorted(found) != sorted(published):
+        raise EntityKeyError(
+            f"{embedding.name} was published with the join keys {', '.join(published)}; its "
+            f"entities have {', '.join(found)}. Pass entities whose join_keys are the published "
+            "ones; what another view calls them is said where it is asked for, by "
+            "`with_join_key_map`."
+        )

@@ -55,6 +55,7 @@ def native(
             "user_id": pa.array([user]),
             shipping.INSTANT: pa.array([instant]),
             shipping.CREATED: pa.array([created], pa.int64()),
+            shipping.UNCHANGED: pa.array([None], pa.int64()),
             shipping.HAS_VECTOR: pa.array([vector is not None]),
             shipping.VECTOR: pa.array([vector], pa.list_(pa.float32())),
         }
