@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,9 +128,9 @@ def _instant(text: str) -> datetime:
 def _write(table: pa.Table, out: str) -> None:
     """The whole table or nothing: a reader never sees half a file."""
     if out == STDOUT:
-        from pyarrow import RecordBatchStreamWriter
+        from pyarrow.ipc import new_stream
 
-        with RecordBatchStreamWriter(click.get_binary_stream("stdout"), table.schema) as stream:
+        with new_stream(sys.stdout.buffer, table.schema) as stream:
             stream.write_table(table)
         return
 
