@@ -12,8 +12,8 @@ The nearest `--top-k` entities of a random query, calls in turns, in each online
   back through the chain; everything else is scanned.
 
 Recall is the share of the entities that brute force over the same vectors finds; a scan and a
-pulled-back query are exact. Beside it the seconds of a floor: reading all values of the store as
-bytes, and nothing more.
+pulled-back query are exact. "CPU s" is of this process, without the store's server. "/ read" is
+over a floor: reading all values of the store as bytes, and nothing more.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from feast_bc.online.request import STATES, VALUES, Request, Wanted
 from feast_bc.online.stores import access
 
 VIEW, PLAIN = f"{NAME}_v0", "precomputed_v0"
-HEADER = ["entities", "store", "metric", "side", "seconds", "/ stock", "/ read", "recall"]
+HEADER = ["entities", "store", "metric", "side", "seconds", "CPU s", "/ stock", "/ read", "recall"]
 METRICS = ("inner_product", "L2", "cosine")
 STORES = ("redis", "sqlite", "pgvector")
 LACKING = 10
@@ -141,8 +141,9 @@ def read_all(store: FeatureStore, wanted: Wanted, first: Wanted) -> None:
         reader(inner, store.config, view, keys).read(Request((wanted,)))
 
 
-def measure(work: Workload, store: str, runs: int, count: int) -> list[list[object]]:
+def measure(work: Workload, store: str, arguments: argparse.Namespace) -> list[list[object]]:
     """Rows of the table for one store."""
+    count = arguments.top_k
     query = np.random.default_rng(7).standard_normal(work.dim, np.float32)
     with online(store, work.folder) as config:
         made = stores(work, config, stock=store == "pgvector")
@@ -154,14 +155,14 @@ def measure(work: Workload, store: str, runs: int, count: int) -> list[list[obje
         }
         rows: list[list[object]] = []
         with patch("feast_bc.clock.now", return_value=to_micros(work.after)):
-            for metric in METRICS:
+            for metric in arguments.metrics:
                 cases = {
                     side: partial(
                         search, each, PLAIN if side == "stock" else VIEW, metric, query, count
                     )
                     for side, each in made.items()
                 }
-                times = paired({**cases, **floors}, runs)
+                times = paired({**cases, **floors}, arguments.runs)
                 wanted = brute(truth, metric, query, count)
                 for side, case in cases.items():
                     recall = len(wanted & set(case())) / count
@@ -175,6 +176,7 @@ def _figures(times: Times, side: str, recall: float) -> list[object]:
     floor = f"read, {side}"
     return [
         times.median(side),
+        float(np.median(times.cpu[side])),
         times.ratio(side, "stock") if "stock" in times.wall else float("nan"),
         times.ratio(side, floor) if floor in times.wall else float("nan"),
         # A precomputed table has the entities that the newest version lacks as null.
@@ -189,7 +191,7 @@ def main(arguments: argparse.Namespace) -> None:
         for store in arguments.stores:
             with tempfile.TemporaryDirectory() as folder:
                 work = Workload(Path(folder), entities, arguments.versions, arguments.dim)
-                rows += measure(work, store, arguments.runs, arguments.top_k)
+                rows += measure(work, store, arguments)
     report.table(
         f"Search for the nearest {arguments.top_k} of {arguments.dim} dimensions, version 0 served "
         f"over {arguments.versions - 1} hop(s)",
@@ -204,6 +206,7 @@ def command_line() -> argparse.ArgumentParser:
     made.add_argument("--dim", type=int, default=128, help="(%(default)s)")
     made.add_argument("--versions", type=int, default=2, help="(%(default)s)")
     made.add_argument("--stores", nargs="+", choices=STORES, default=list(STORES))
+    made.add_argument("--metrics", nargs="+", choices=METRICS, default=list(METRICS))
     made.add_argument("--top-k", type=int, default=10, help="(%(default)s)")
     return made
 
