@@ -27,7 +27,15 @@ from feast_bc.views.provider_line import check_provider
 from feast_bc.views.repo_store import repo_store
 from feast_bc.views.stored_views import is_on_read, stored_views, version_source
 
-_ASKED = ("requested_features", "embedding", "top_k", "distance_metric", "query_string", "filters")
+_ASKED = (
+    "requested_features",
+    "embedding",
+    "top_k",
+    "distance_metric",
+    "query_string",
+    "filters",
+    "include_feature_view_version_metadata",
+)
 """The order in which `retrieve_online_documents_v2` of a store takes them."""
 
 

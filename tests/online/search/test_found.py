@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.protos.feast.types.Value_pb2 import Value
 
+from feast_bc.columns.instants import to_micros
 from feast_bc.errors import DimensionError, InvalidVectorsError, ProviderError
 from feast_bc.online.access import StoreAccess
+from feast_bc.online.store import _ASKED
 from tests.support.families import USER, at, make_store
 from tests.support.plain_views import served
-from tests.support.searches import (
-    FAMILY,
-    QUERY,
-    key,
-    searched,
-)
+from tests.support.searches import FAMILY, QUERY, check, expected, key, searched
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"query": [1.0, 2.0]}, DimensionError, "'user_embedding_v0': expected a query of 3 .* 2"),
@@ -83,3 +82,23 @@ def test_other_stores_search_materialized_views_themselves(tmp_path: Path) -> No
     assert found == {2: 0.2, 5: 0.1, 9: 0.3}
     assert asked["distance_metric"] == "COSINE"
     assert asked["requested_features"] == ["embedding"]
+
+
+def test_stores_are_asked_by_position_too(tmp_path: Path) -> None:
+    """Feast's own interface lets a caller do either."""
+    _, _, _, *theirs = inspect.signature(OnlineStore.retrieve_online_documents_v2).parameters
+    assert tuple(theirs) == _ASKED
+    store = make_store(tmp_path)
+    store.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
+    with patch("feast_bc.clock.now", return_value=to_micros(at(8))):
+        store.materialize(at(0), at(8))
+        view = store.get_feature_view("user_embedding_v0")
+        found = store.provider.online_store.retrieve_online_documents_v2(
+            store.config, view, ["embedding"], QUERY, 2, "L1"
+        )
+    wanted = expected(FAMILY, 0, 8, "L1", QUERY)
+    check(
+        {k.entity_values[0].int64_val: values["distance"].double_val for _, k, values in found},
+        wanted,
+        2,
+    )
