@@ -10,7 +10,7 @@ DEV := $(VENV)/.dev
 # that take longest have few tests.
 WORKERS ?= 2
 
-.PHONY: demo demo-digits test test-wheel test-next certify lint check-rule fuzz audit mutants bench clean
+.PHONY: demo demo-digits test test-wheel test-lowest test-next dist certify lint check-rule fuzz audit mutants bench clean
 
 demo: $(DEMO)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
 	$(RUN) -m training demo
@@ -24,8 +24,14 @@ test: lint  ## everything that must hold
 test-wheel:  ## the README on the built wheel, installed as its users do
 	PYTHON=$(PYTHON) .ci/wheel
 
+test-lowest:  ## the same with the lowest version of every direct dependency that pyproject.toml allows
+	PYTHON=$(PYTHON) .ci/wheel lowest
+
 test-next:  ## the suite on the newest Feast of the index, pre-releases too
 	PYTHON=$(PYTHON) .ci/next
+
+dist:  ## what is to be released, in dist/: built twice as the same bytes, checked, installed, tried; SBOM
+	PYTHON=$(PYTHON) .ci/dist
 
 certify: $(DEV)  ## Feast's own suite with this provider, beside stock; FEAST is a checkout of Feast
 	$(RUN) -m certification --feast $(FEAST)
@@ -60,11 +66,11 @@ bench: $(DEV)  ## every benchmark at full size, one after the other; JSON in run
 $(DEMO): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(INSTALL) '.[training]'
+	$(INSTALL) '.[torch]' --group training
 	touch $@
 
 $(DEV): $(DEMO)
-	$(INSTALL) '.[dev]'
+	$(INSTALL) '.[postgres,ray,redis,sign,spark,torch,ui]' --group dev --group training
 	touch $@
 
 clean:

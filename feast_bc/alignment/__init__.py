@@ -1,6 +1,6 @@
 """Learning a backward transformation together with a model: BC-Aligner for any torch model.
 
-For teams that train embedding models with torch (`pip install feast-bc[training]`); nothing on
+For teams that train embedding models with torch (`pip install feast-bc[torch]`); nothing on
 the serving path imports this package. Formulas: Hu et al., "Learning Backward Compatible
 Embeddings", KDD 2022 (arXiv 2206.03040). In a training step:
 

@@ -1,4 +1,4 @@
-"""A multilayer perceptron fitted to given vectors; needs torch (`feast-bc[training]`)."""
+"""A multilayer perceptron fitted to given vectors; needs torch (`feast-bc[torch]`)."""
 
 from __future__ import annotations
 

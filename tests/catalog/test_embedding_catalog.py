@@ -81,7 +81,7 @@ def test_differing_content_is_refused(
         (1, {"transform": LINKS[2]}, DirectionError, "expected a transformation 1 -> 0"),
         (1, {"transform": affine(1, 4, 2)}, DimensionError, "4 -> 3"),
         (1, {"transform": affine(1, 5, 3)}, DimensionError, "4 -> 3"),
-        (1, {"join_keys": ["item_id"]}, CatalogError, "user_id; got item_id"),
+        (1, {"join_keys": ["item_id"]}, CatalogError, "user_id; found item_id"),
         (1, {"join_keys": "user_id"}, CatalogError, "a list of join keys"),
         (-1, {"dim": 1}, CatalogError, "version >= 0"),
         (1, {"metrics": {"loss": float("nan")}}, CatalogError, "finite numbers"),

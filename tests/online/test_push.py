@@ -227,7 +227,7 @@ def test_pushes_follow_the_rule(
     data: st.DataObject,
 ) -> None:
     """After any materialized history, any fresh and stale pushes in any order."""
-    family = replace(data.draw(families()), serving=serving, push=True, ttl_hours=None)
+    family = replace(data.draw(families(serving=serving, push=True)), ttl_hours=None)
     family.active = {k: [(s, e) for s, e in a if s <= 24] for k, a in family.active.items()}
     with redis_client(redis_address) as client:
         client.flushdb()

@@ -154,7 +154,7 @@ def test_schedules(case: str, online_store: dict[str, object] | None, tmp_path: 
 @settings(max_examples=100)
 @given(data=st.data())
 def test_online_equals_offline_equals_the_rule_with_sqlite(data: st.DataObject) -> None:
-    family = replace(data.draw(families()), serving="on_read", keeps=False)
+    family = data.draw(families(serving="on_read"))
     steps = data.draw(schedules(family))
     with tempfile.TemporaryDirectory() as folder:
         run(make_store(Path(folder)), family, Path(folder), steps)
@@ -166,7 +166,7 @@ def test_online_equals_offline_equals_the_rule_with_redis(
     redis_store: dict[str, object], redis_address: str, data: st.DataObject, at_once: int
 ) -> None:
     """In one round trip, and in two."""
-    family = replace(data.draw(families()), serving="on_read", keeps=False)
+    family = data.draw(families(serving="on_read"))
     steps = data.draw(schedules(family))
     with redis_client(redis_address) as client:
         client.flushdb()

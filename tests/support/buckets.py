@@ -11,13 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from feast import RepoConfig
+from feast import FeatureView, RepoConfig
 
-from feast_bc.columns.timestamps import to_instants
+from feast_bc.catalog.versions import EmbeddingVersion
+from feast_bc.columns.timestamps import to_instants, to_unchanged
 from feast_bc.materialization import shipped_work as shipping
 from feast_bc.materialization.compute_engine import BackwardCompatibleComputeEngine
 from feast_bc.materialization.shipped_work import ShippedWork
 from feast_bc.materialization.work import StartProgress, Work
+from feast_bc.views.source_check import Look, looking
 
 _BUCKETS = 2
 
@@ -25,13 +27,14 @@ _BUCKETS = 2
 class BucketsEngine:
     """Splits the entities of a family over buckets, each decided and written on its own."""
 
-    def __init__(self, config: RepoConfig) -> None:
+    def __init__(self, config: RepoConfig, look: Look) -> None:
         self._config = config
+        self.look = look
 
     def write(self, work: Work, start_progress: StartProgress) -> None:
         shipped = ShippedWork.of(work, self._config)
         rows = pa.concat_tables(
-            [_rows(member.version, member.source.path) for member in work.members()]
+            [_rows(member, work.family.keep_unchanged) for member in work.members()]
         )
         rows = rows.filter(pc.less_equal(rows[shipping.INSTANT], work.horizon))
         rows = rows.take(np.random.default_rng(0).permutation(len(rows)))
@@ -53,22 +56,28 @@ class BucketsEngine:
 def in_buckets() -> Iterator[None]:
     """Materialize in buckets, whatever engine is configured."""
 
-    def engine(self: BackwardCompatibleComputeEngine, _view: object) -> BucketsEngine:
-        return BucketsEngine(self.repo_config)
+    def engine(self: BackwardCompatibleComputeEngine, view: FeatureView) -> BucketsEngine:
+        look = looking(view.join_keys, self.repo_config, self.offline_store)
+        return BucketsEngine(self.repo_config, look)
 
     with patch.object(BackwardCompatibleComputeEngine, "_engine", engine):
         yield
 
 
-def _rows(version: int, path: str) -> pa.Table:
-    table = pq.read_table(path)
+def _rows(member: EmbeddingVersion, unchanged: str | None) -> pa.Table:
+    table = pq.read_table(member.source.path)
     count = len(table)
+    since = pa.nulls(count, pa.int64())
+    if unchanged:
+        absent = np.asarray(table[unchanged].is_null())
+        since = pa.array(to_unchanged(table[unchanged]), mask=absent)
     return pa.table(
         {
             "user_id": table["user_id"],
-            shipping.VERSION: pa.array(np.full(count, version, np.int32)),
+            shipping.VERSION: pa.array(np.full(count, member.version, np.int32)),
             shipping.INSTANT: pa.array(to_instants(table["event_timestamp"])),
             shipping.CREATED: pa.nulls(count, pa.int64()),
+            shipping.UNCHANGED: since,
             shipping.HAS_VECTOR: table["embedding"].is_valid(),
             shipping.VECTOR: table["embedding"],
         }

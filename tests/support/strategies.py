@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from feast_bc.views.serving import MATERIALIZED, ON_READ
+from feast_bc.views.serving import MATERIALIZED, ON_READ, Serving
 from tests.support.families import Family, Row
 from tests.support.schedules import ENTITIES, Step
 
@@ -12,8 +12,13 @@ HORIZON = 24
 
 
 @st.composite
-def families(draw: st.DrawFn) -> Family:
-    """Random dims, native histories (backfills, gaps, nulls), cut-overs and servings."""
+def families(draw: st.DrawFn, *, serving: Serving | None = None, push: bool = False) -> Family:
+    """Random dims, native histories (backfills, gaps, nulls), cut-overs and servings.
+
+    Args:
+        serving: the one serving; any, if None.
+        push: whether rows are pushed.
+    """
     dims = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
     floats = st.floats(-8, 8, width=16)
     places = st.tuples(
@@ -25,7 +30,7 @@ def families(draw: st.DrawFn) -> Family:
         found = draw(st.none() | vector | vector | vector)
         since = draw(st.none() | st.integers(0, hour))
         rows.append(Row(version, entity, hour, found, since))
-    serving = draw(st.sampled_from([MATERIALIZED, ON_READ]))
+    serving = serving or draw(st.sampled_from([MATERIALIZED, ON_READ]))
     return Family(
         dims=dims,
         rows=rows,
@@ -33,7 +38,9 @@ def families(draw: st.DrawFn) -> Family:
         ttl_hours=draw(st.none() | st.integers(2, HORIZON)),
         serving=serving,
         rollback_versions=draw(st.integers(0, 2)),
-        keeps=serving == MATERIALIZED and draw(st.booleans()),
+        push=push,
+        # Neither values worked out on read nor pushed rows tell whose input is unchanged.
+        keeps=serving == MATERIALIZED and not push and draw(st.booleans()),
     )
 
 
