@@ -169,6 +169,9 @@ def measure(work: Workload, store: str, arguments: argparse.Namespace) -> list[l
                     rows.append(
                         [work.entities, store, metric, side, *_figures(times, side, recall)]
                     )
+        for each in made.values():  # what Feast leaves open
+            if (opened := getattr(each.provider.online_store, "_conn", None)) is not None:
+                opened.close()
         return rows
 
 
