@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from feast_bc.catalog.event import Event
 from feast_bc.catalog.manifest import Manifest
 from feast_bc.errors import FeastBCError
+from feast_bc.offline.export import Export
 from feast_bc.stored_format import StoredFormat
 from feast_bc.transforms.artifact import ArtifactManifest, TensorHeader, dumps, loads
 from feast_bc.views.registry_plan import RegistryPlan
@@ -22,6 +23,7 @@ GOLDEN = Path(__file__).parent / "golden"
 FORMATS: dict[str, type[StoredFormat]] = {
     "artifact": ArtifactManifest,
     "event": Event,
+    "export": Export,
     "manifest": Manifest,
     "registry_plan": RegistryPlan,
     "tensor_header": TensorHeader,

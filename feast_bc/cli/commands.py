@@ -23,6 +23,7 @@ from feast_bc.cli.contracts import (
     tell_judgements,
 )
 from feast_bc.cli.corrections import relink, unretire, withdraw
+from feast_bc.cli.exporting import export
 from feast_bc.cli.fitting import fit
 from feast_bc.cli.group import (
     ACTIVATE_CHECKS,
@@ -313,7 +314,20 @@ def verify(
     output.checks(checks)
 
 
-for command in (contract, fit, publish, relink, withdraw, unretire, sign, show, plan, doctor, init):
+for command in (
+    contract,
+    fit,
+    publish,
+    relink,
+    withdraw,
+    unretire,
+    sign,
+    show,
+    plan,
+    doctor,
+    init,
+    export,
+):
     main.add_command(command)
 
 

@@ -27,6 +27,8 @@ class StoreAccess:
         at_once: without a direct writer, how many store objects may write at once.
         one_process: whether writers in several processes get into each other's way.
         delete_views: deletes the rows of views; None for what Feast does.
+        searches: whether a store of a configuration finds vectors by `METRICS` of
+            `feast_bc.online.search.metric`.
         missing: what the store answers for an entity without a row, given the feature's name.
         read_views, read_views_async: Feast's `_read_features_per_fv` where some of the views are
             served on read.
@@ -38,6 +40,7 @@ class StoreAccess:
     at_once: int = 1
     one_process: bool = False
     delete_views: Callable[[OnlineStore, RepoConfig, Sequence[FeatureView]], None] | None = None
+    searches: Callable[[RepoConfig], bool] = lambda _: False
     missing: Callable[[str], Answer] = no_answer
     read_views: Callable[..., None] = read_views_one_by_one
     read_views_async: Callable[..., Awaitable[Any]] = read_views_one_by_one_async

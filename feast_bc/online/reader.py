@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from feast import FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
@@ -26,6 +26,9 @@ class StoreReader:
         view: the version view.
         keys: the `n` entities, as protos; direct readers take them as Feast serializes them.
     """
+
+    lists_entities: ClassVar[bool] = False
+    """Whether it has `entities`."""
 
     def __init__(
         self, store: OnlineStore, config: RepoConfig, view: FeatureView, keys: Sequence[Any]
@@ -55,6 +58,13 @@ class StoreReader:
             for wanted in request.wanted
             for view, feature in [(self._view(wanted), self.feature(wanted))]
         ]
+
+    def entities(self, wanted: Wanted) -> Iterator[list[bytes]]:
+        """Whoever has, or may have, a row of a stored view, whatever the keys, in batches.
+
+        Feast has no way to ask a store for that. An entity may come twice.
+        """
+        raise NotImplementedError
 
     def name(self, wanted: Wanted) -> str:
         """Under which name a stored view's rows stand."""

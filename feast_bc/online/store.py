@@ -18,12 +18,25 @@ from feast_bc.feast_internals import REMOTE
 from feast_bc.online.answers import Answer, answers
 from feast_bc.online.on_read import Resolved, resolve
 from feast_bc.online.request import run, run_async
+from feast_bc.online.search.found import Document
+from feast_bc.online.search.search import search
 from feast_bc.online.stores import access, reader_for
 from feast_bc.online.written_views import WrittenViews
 from feast_bc.rule import NOTHING
 from feast_bc.views.provider_line import check_provider
 from feast_bc.views.repo_store import repo_store
 from feast_bc.views.stored_views import is_on_read, stored_views, version_source
+
+_ASKED = (
+    "requested_features",
+    "embedding",
+    "top_k",
+    "distance_metric",
+    "query_string",
+    "filters",
+    "include_feature_view_version_metadata",
+)
+"""The order in which `retrieve_online_documents_v2` of a store takes them."""
 
 
 class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
@@ -185,9 +198,12 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
 
     def retrieve_online_documents_v2(
         self, config: RepoConfig, table: FeatureView, *args: Any, **kwargs: Any
-    ) -> Any:
-        _check_searchable(table)
-        return super().retrieve_online_documents_v2(config, table, *args, **kwargs)
+    ) -> list[Document]:
+        stock = super().retrieve_online_documents_v2
+        if version_source(table) is None:
+            return stock(config, table, *args, **kwargs)  # type: ignore[no-any-return]
+        asked = dict(zip(_ASKED, args, strict=False))
+        return search(self, config, table, stock, **{**asked, **kwargs})
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Engines send online stores to their workers, which cannot import a class made here.
@@ -279,6 +295,6 @@ def _check_not_precomputed(
 def _check_searchable(view: FeatureView) -> None:
     if is_on_read(view):
         raise ProviderError(
-            f"{view.name!r} is served on read: its values do not stand in the online store and "
-            "cannot be searched there. Apply it with serving='materialized' and materialize it."
+            f"{view.name!r} is served on read: retrieve_online_documents cannot search it. Use "
+            "retrieve_online_documents_v2."
         )

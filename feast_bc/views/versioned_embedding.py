@@ -13,10 +13,9 @@ from feast.value_type import ValueType
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.signature import check_chain_signed, required_keys
 from feast_bc.catalog.versions import EmbeddingVersion, check_versions
-from feast_bc.errors import EntityKeyError, ProviderError, UnknownVersionError
+from feast_bc.errors import EntityKeyError, UnknownVersionError
 from feast_bc.views.serving import (
     MATERIALIZED,
-    ON_READ,
     ROLLBACK_VERSIONS,
     Serving,
     check_kept,
@@ -57,14 +56,14 @@ class VersionedEmbedding:
         push: whether each view also gets a Feast push source `<view>_push`, so that
             `store.push("user_embedding_v1_push", rows)` writes native vectors of version 1.
         tags, owner, description: as on `feast.FeatureView`.
-        vector_index: whether the online store should index the vectors for similarity search.
+        vector_index: whether the online store should index the vectors for similarity search; of
+            views that are served on read it is the native vectors.
         vector_search_metric: its metric ("cosine", "L2", "inner_product", ...).
 
     Raises:
         CatalogError: there is no such serving, or no such number of rollbacks.
         EntityKeyError: `entities` is empty, or holds something else.
-        ProviderError: a vector index on views that are served on read; `keep_unchanged` on such, or
-            with `push`.
+        ProviderError: `keep_unchanged` on views that are served on read, or with `push`.
         ChainGapError, DirectionError, DimensionError: the versions form no chain.
     """
 
@@ -95,11 +94,7 @@ class VersionedEmbedding:
                 f"entities={entities!r}. Pass such as entities=[Entity(name='user', "
                 "join_keys=['user_id'], value_type=ValueType.INT64)]."
             )
-        if check_serving(serving) == ON_READ and vector_index:
-            raise ProviderError(
-                f"{name}: vector_index needs the views' values in the online store, which "
-                f"serving={ON_READ!r} does not keep. Use serving={MATERIALIZED!r}."
-            )
+        check_serving(serving)
         check_kept(name, keep_unchanged, serving, push=push)
         self.name = name
         self.versions = tuple(versions)

@@ -20,6 +20,7 @@ from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.event import Event
 from feast_bc.catalog.manifest import Manifest
 from feast_bc.errors import FeastBCError
+from feast_bc.offline.export import Export
 from feast_bc.stored_format import StoredFormat
 from feast_bc.transforms.artifact import ArtifactManifest, dumps, loads
 from feast_bc.views.source import BackwardCompatibleSource
@@ -152,6 +153,7 @@ def targets() -> Iterator[Mapping[str, Target]]:
         yield {
             "manifest": Target(manifests, text, read_manifest),
             "event": Target(golden("event"), text, read_stored(Event)),
+            "export": Target(golden("export"), text, read_stored(Export)),
             "artifact": Target(golden("artifact"), text, read_stored(ArtifactManifest)),
             "transform": Target(list(map(dumps, transforms)), [change_tensors], read_transform),
             "plan": Target(plans, text, read_plan),

@@ -109,7 +109,7 @@ def test_serve_on_read(tmp_path: Path) -> None:
 
 
 def test_a_client_of_a_feature_server(tmp_path: Path) -> None:
-    """It hands pushed rows to the server, whose provider brings them to all views."""
+    """It hands rows to the server, whose provider brings them to all views, and queries."""
     repo = Repo(tmp_path)
     definitions = repo.folder / "definitions.py"
     options = "entities=[user], push=True"
@@ -119,6 +119,7 @@ def test_a_client_of_a_feature_server(tmp_path: Path) -> None:
     repo.feast("apply")
     repo.feast("materialize", "2025-12-01T00:00:00", "2026-03-15T00:00:00")
     fresh = np.arange(3, dtype=np.float32)
+    value = repo.catalog.transform("user_embedding", 1).apply(fresh[None])[0]
     with served(repo, "serve") as address:
         client = FeatureStore(
             config=RepoConfig(
@@ -133,12 +134,16 @@ def test_a_client_of_a_feature_server(tmp_path: Path) -> None:
         rows = {"user_id": [1], "event_timestamp": [COMPUTED[2]], "embedding": [fresh]}
         client.push("user_embedding_v1_push", pd.DataFrame(rows))
         found = client.get_online_features(["user_embedding_v0:embedding"], [{"user_id": 1}])
+        near = client.retrieve_online_documents_v2(
+            features=["user_embedding_v0:embedding"], query=value.tolist(), top_k=2
+        ).to_dict()
         with pytest.raises(ProviderError, match="not with a RemoteOnlineStore"):
             prepare_serving(client, "user_embedding", "on_read")
         with pytest.raises(ProviderError, match="not with a RemoteOnlineStore"):
             drop_serving(client, "user_embedding", "on_read")
-    pushed = repo.catalog.transform("user_embedding", 1).apply(fresh[None])
-    np.testing.assert_allclose(found.to_dict()["embedding"][0], pushed[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.to_dict()["embedding"][0], value, rtol=1e-5, atol=1e-6)
+    assert min(zip(near["distance"], near["user_id"], strict=True))[1] == 1
+    np.testing.assert_allclose(min(near["distance"]), 0, atol=1e-5)
 
 
 def test_ui_shows_the_views_and_their_lineage(repo: Repo) -> None:

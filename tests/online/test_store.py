@@ -351,19 +351,11 @@ def test_precomputed_feature_services_are_refused(
         store.teardown()
 
 
-def test_vector_search_is_refused(tmp_path: Path) -> None:
+def test_feast_s_older_search_is_refused(tmp_path: Path) -> None:
     store = served(tmp_path, ON_READ, None)
-    with pytest.raises(ProviderError, match=r"user_embedding_v0.*serving='materialized'"):
-        store.retrieve_online_documents_v2(
+    with pytest.raises(ProviderError, match=r"user_embedding_v0.*retrieve_online_documents_v2"):
+        store.retrieve_online_documents(
             features=["user_embedding_v0:embedding"], query=[0.0, 0.0], top_k=1
-        )
-    with pytest.raises(ProviderError, match="vector_index needs the views' values"):
-        VersionedEmbedding(
-            "user_embedding",
-            versions=ON_READ.write(tmp_path).versions,
-            entities=[USER],
-            serving="on_read",
-            vector_index=True,
         )
 
 

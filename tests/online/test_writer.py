@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from feast_bc.online import writer
 from feast_bc.rule import Activation
 from feast_bc.transforms import AffineTransform
 from feast_bc.views.versioned_embedding import VersionedEmbedding
-from tests.support.families import at, make_store
+from tests.support.families import Family, Row, at, make_store
 from tests.support.links import stored
 from tests.support.online_stores import (
     dynamodb_dump,
@@ -188,6 +189,47 @@ def test_sqlite(keys: str, tmp_path: Path) -> None:
     stored = stored_rows(found)
     assert len(stored) > 2 * COUNT
     assert any(value == b"" for _, _, value, *_ in stored)
+
+
+def test_sqlite_with_vectors_for_a_search(tmp_path: Path) -> None:
+    """Feast's own writer fails on a null vector, and on one without `vector_index`."""
+    rows: dict[str, Any] = {}
+    for name, options in (("ours", {}), ("stock", {"enable_openai_compatible_store": True})):
+        folder = tmp_path / name
+        folder.mkdir()
+        online = {"type": "sqlite", "path": str(folder / "o.db"), "vector_enabled": True}
+        store = make_store(folder, online={**online, **options})
+        family = Family(
+            dims=[3], rows=[Row(0, e, 1, (e, 0.5, -1)) for e in range(70)], name="user_embedding"
+        )
+        plain = family.write(tmp_path)
+        embedding = VersionedEmbedding(
+            "user_embedding", versions=plain.versions, entities=plain.entities, vector_index=True
+        )
+        store.apply([*plain.entities, *embedding.feature_views().values()])
+        store.materialize(at(0), at(2))
+        with sqlite3.connect(folder / "o.db") as connection:
+            rows[name] = connection.execute(
+                "SELECT entity_key, feature_name, value, value_text, vector_value, event_ts, "
+                "created_ts FROM test_user_embedding_v0 ORDER BY 1"
+            ).fetchall()
+        connection.close()
+    assert rows["ours"] == rows["stock"]
+    assert rows["ours"][0][4] == np.array([0, 0.5, -1], "<f4").tobytes()
+
+
+def test_sqlite_with_null_vectors_for_a_search(tmp_path: Path) -> None:
+    online = {"type": "sqlite", "path": str(tmp_path / "o.db"), "vector_enabled": True}
+    store = make_store(tmp_path, online=online)
+    views = embedding(tmp_path, KEYS["int64"]).feature_views().values()
+    store.apply([*entities(KEYS["int64"]), *views])
+    store.materialize(at(-1), at(1))
+    with sqlite3.connect(tmp_path / "o.db") as connection:
+        rows = connection.execute(
+            "SELECT length(value), length(vector_value) FROM test_user_embedding_v0"
+        ).fetchall()
+    connection.close()
+    assert {(bool(value), vector) for value, vector in rows} == {(True, 4 * DIMS[0]), (False, None)}
 
 
 @pytest.mark.parametrize("keys", KEYS)

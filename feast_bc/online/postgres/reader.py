@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from feast.repo_config import RepoConfig
 from psycopg.sql import SQL, Composed, Identifier, Placeholder
 
 from feast_bc.feast_internals import (
@@ -13,7 +14,7 @@ from feast_bc.feast_internals import (
     postgres_table,
 )
 from feast_bc.online.reader import StoreReader
-from feast_bc.online.request import Column, Request, take
+from feast_bc.online.request import Column, Request, Wanted, take
 
 # Rows come in the order of the keys, a column per stored view. Joins would say the same, but
 # PostgreSQL plans many of them slowly.
@@ -22,10 +23,17 @@ _SELECT = SQL(
     " ORDER BY place"
 )
 _COLUMN = SQL("(SELECT value FROM {table} WHERE entity_key = key AND feature_name = {feature})")
+_ENTITIES = SQL(
+    "SELECT entity_key FROM {table} WHERE feature_name = %(feature)s"
+    " AND entity_key > %(last)b ORDER BY entity_key LIMIT %(count)s"
+)
+_LISTED = 2**14
 
 
 class PostgresReader(StoreReader):
     """One query per request, whatever it wants."""
+
+    lists_entities = True
 
     def read(self, request: Request) -> list[Column]:
         with (
@@ -42,6 +50,21 @@ class PostgresReader(StoreReader):
         ):
             await cursor.execute(self._query(request), self._parameters(request))
             return _columns(request, await cursor.fetchall())
+
+    def entities(self, wanted: Wanted) -> Iterator[list[bytes]]:
+        table = Identifier(postgres_table(self.config.project, self.name(wanted)))
+        query, last = _ENTITIES.format(table=table), b""
+        while True:
+            with (
+                postgres_connection(self.store, self.config) as connection,
+                connection.cursor(binary=True) as cursor,
+            ):
+                found = {"feature": self.feature(wanted), "last": last, "count": _LISTED}
+                keys = [bytes(key) for (key,) in cursor.execute(query, found).fetchall()]
+            if not keys:
+                return
+            yield keys
+            last = keys[-1]
 
     def _query(self, request: Request) -> Composed:
         columns = [
@@ -60,3 +83,8 @@ class PostgresReader(StoreReader):
 
 def _columns(request: Request, rows: Sequence[Sequence[Any]]) -> list[Column]:
     return list(zip(*rows, strict=True)) if rows else [()] * len(request.wanted)
+
+
+def has_vectors(config: RepoConfig) -> bool:
+    """Whether the store has vectors as pgvector knows them, beside the values."""
+    return bool(config.online_store.vector_enabled)

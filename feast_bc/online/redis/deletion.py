@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import islice
 
 from feast import FeatureView
-from feast.infra.key_encoding_utils import serialize_entity_key_prefix
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
 
 from feast_bc.feast_internals import redis_client, stored_name
 from feast_bc.online.redis.fields import view_fields
+from feast_bc.online.redis.hashes import entity_hashes
 
 _KEYS = 1000
 
@@ -25,16 +24,15 @@ def delete_views(store: OnlineStore, config: RepoConfig, views: Sequence[Feature
     """
     if not config.online_store.full_scan_for_deletion:
         return
-    fields: dict[bytes, list[bytes]] = defaultdict(list)
+    fields: dict[tuple[str, ...], list[bytes]] = defaultdict(list)
     for view in views:
-        pattern = serialize_entity_key_prefix(view.join_keys) + b"*" + config.project.encode()
         for feature in view.features:
-            fields[pattern] += view_fields(stored_name(view, config), feature.name)
+            names = view_fields(stored_name(view, config), feature.name)
+            fields[tuple(view.join_keys)] += names
     client = redis_client(store, config)
-    for pattern, names in fields.items():
-        keys = client.scan_iter(pattern, count=_KEYS)
-        while some := list(islice(keys, _KEYS)):
+    for join_keys, gone in fields.items():
+        for keys in entity_hashes(store, config, join_keys, _KEYS):
             with client.pipeline(transaction=False) as pipe:
-                for key in some:
-                    pipe.hdel(key, *names)
+                for key in keys:
+                    pipe.hdel(key, *gone)
                 pipe.execute()

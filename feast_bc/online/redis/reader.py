@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -16,7 +16,10 @@ from feast_bc.online.reader import StoreReader
 from feast_bc.online.redis.commands import hget, hmget
 from feast_bc.online.redis.exchange import Exchange
 from feast_bc.online.redis.fields import view_fields
-from feast_bc.online.request import Column, Request, take
+from feast_bc.online.redis.hashes import entity_hashes
+from feast_bc.online.request import Column, Request, Wanted, take
+
+_LISTED = 2**14
 
 Commands = list[tuple[bytes, list[bytes]]]
 Replies = Sequence[Sequence["bytes | None"]]
@@ -24,6 +27,8 @@ Replies = Sequence[Sequence["bytes | None"]]
 
 class RedisReader(StoreReader):
     """One HMGET per entity, all in one pipeline: an entity's versions share one Redis hash."""
+
+    lists_entities = True
 
     def __init__(
         self, store: OnlineStore, config: RepoConfig, view: FeatureView, keys: Sequence[bytes]
@@ -45,6 +50,12 @@ class RedisReader(StoreReader):
     async def read_async(self, request: Request) -> list[Column]:
         replies = await hash_fields_async(self.store, self.config, self.commands(request))
         return columns(request, replies)
+
+    def entities(self, wanted: Wanted) -> Iterator[list[bytes]]:  # noqa: ARG002
+        """Whoever has a hash with the view's join keys, whatever the hash holds."""
+        found = entity_hashes(self.store, self.config, self.view.join_keys, _LISTED)
+        project = len(self.config.project.encode())
+        return ([key[:-project] for key in keys] for keys in found)
 
     def commands(self, request: Request) -> Commands:
         """The key and fields of each HMGET."""

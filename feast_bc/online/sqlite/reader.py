@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from feast_bc.feast_internals import sqlite_connection, sqlite_table
 from feast_bc.online.reader import StoreReader
-from feast_bc.online.request import Column, Request, take
+from feast_bc.online.request import Column, Request, Wanted, take
 
 # Keys in one query; SQLite's oldest limit is 999 parameters.
 _KEYS = 900
+_LISTED = 20 * _KEYS
 
 
 class SqliteReader(StoreReader):
     """Queries for many keys at once."""
+
+    lists_entities = True
 
     def read(self, request: Request) -> list[Column]:
         keys = take(self.keys, request.positions)
@@ -35,3 +40,17 @@ class SqliteReader(StoreReader):
 
     async def read_async(self, request: Request) -> list[Column]:
         return self.read(request)  # the store is in this process
+
+    def entities(self, wanted: Wanted) -> Iterator[list[bytes]]:
+        connection = sqlite_connection(self.store, self.config)
+        table = sqlite_table(self.config.project, self.name(wanted))
+        query = (
+            f"SELECT entity_key FROM {table} WHERE feature_name = ? "  # noqa: S608
+            "AND entity_key > ? ORDER BY entity_key LIMIT ?"
+        )
+        last = b""
+        # A cursor left open would keep others from writing.
+        while rows := connection.execute(query, [self.feature(wanted), last, _LISTED]).fetchall():
+            keys = [key for (key,) in rows]
+            yield keys
+            last = keys[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain, repeat
 
@@ -12,7 +12,8 @@ import pyarrow as pa
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
 
-from feast_bc.columns.arrays import Instants
+from feast_bc.columns.arrays import Instants, RowNumbers
+from feast_bc.columns.encoding import head_and_body
 from feast_bc.columns.entity_keys import key_types, serialized_keys
 from feast_bc.feast_internals import (
     sqlite_path,
@@ -24,12 +25,12 @@ from feast_bc.online.writer import Decide, Known, ViewValues, filled, naive_utc
 
 # Feast's own statement. A feature without a text or a creation timestamp leaves those null.
 _UPSERT = """
-INSERT INTO {table} (entity_key, feature_name, value, event_ts) VALUES {rows}
+INSERT INTO {table} ({columns}) VALUES {rows}
 ON CONFLICT(entity_key, feature_name) DO UPDATE SET
-    value = excluded.value, value_text = NULL, event_ts = excluded.event_ts, created_ts = NULL
+    value_text = NULL, created_ts = NULL, {assignments}
 """
+_KEY = ("entity_key", "feature_name")
 _DELETE = "DELETE FROM {table} WHERE entity_key = ? AND feature_name = ?"
-_PARAMETERS = "(?, ?, ?, ?)"
 # Every statement has a cost of its own; SQLite allows 999 parameters in all its versions.
 _ROWS_PER_STATEMENT = 50
 # How many seconds to wait for others who write: they hold the database for one batch.
@@ -53,9 +54,8 @@ class SqliteWriter:
 
     @staticmethod
     def supports(config: RepoConfig) -> bool:
-        """Whether the store keeps nothing but values: no second copy for similarity search."""
-        options = config.online_store
-        return not options.vector_enabled and not options.enable_openai_compatible_store
+        """Whether the store keeps nothing but values and vectors: no column of numbers."""
+        return not config.online_store.enable_openai_compatible_store
 
     def write(self, keys: pa.Table, values: Sequence[ViewValues]) -> None:
         if values:
@@ -97,26 +97,45 @@ class SqliteWriter:
                 connection.executemany(_DELETE.format(table=table), keys_of)
                 continue
             encoded = each.encoded()
-            columns = (
-                [entities[i] for i in each.rows[order].tolist()],
-                repeat(each.feature),
-                [encoded[i] for i in order.tolist()],
-                _stored(each.instants[order]),
-            )
-            parameters = list(chain.from_iterable(zip(*columns, strict=False)))
-            _upsert(connection, table, parameters)
+            columns: dict[str, Iterable[object]] = {
+                "entity_key": [entities[i] for i in each.rows[order].tolist()],
+                "feature_name": repeat(each.feature),
+                "value": [encoded[i] for i in order.tolist()],
+                "event_ts": _stored(each.instants[order]),
+            }
+            if self._config.online_store.vector_enabled:
+                columns["vector_value"] = _vectors(each, order)
+            _upsert(connection, table, columns)
 
 
-def _upsert(connection: sqlite3.Connection, table: str, parameters: Sequence[object]) -> None:
-    """Write rows, given as one flat list of parameters, many with each statement."""
-    each = _PARAMETERS.count("?")
+def _upsert(
+    connection: sqlite3.Connection, table: str, columns: Mapping[str, Iterable[object]]
+) -> None:
+    """Write rows, many with each statement."""
+    parameters = list(chain.from_iterable(zip(*columns.values(), strict=False)))
+    each = len(columns)
+    assignments = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in _KEY)
+    places = f"({', '.join('?' * each)})"
     full = len(parameters) // (each * _ROWS_PER_STATEMENT) * each * _ROWS_PER_STATEMENT
     for part, rows in ((parameters[:full], _ROWS_PER_STATEMENT), (parameters[full:], 1)):
-        statement = _UPSERT.format(table=table, rows=", ".join([_PARAMETERS] * rows))
+        statement = _UPSERT.format(
+            table=table,
+            columns=", ".join(columns),
+            rows=", ".join([places] * rows),
+            assignments=assignments,
+        )
         width = each * rows
         connection.executemany(
             statement, (part[start : start + width] for start in range(0, len(part), width))
         )
+
+
+def _vectors(each: ViewValues, order: RowNumbers) -> Iterable[bytes | None]:
+    """Vectors as sqlite-vec takes them; null where there is none."""
+    if each.stored is None or each.stored.dtype == np.uint8:
+        return repeat(None)
+    _, bodies = head_and_body(each.stored[order])
+    return (body.tobytes() for body in bodies)
 
 
 def _stored(instants: Instants) -> list[int]:

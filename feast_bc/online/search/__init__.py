@@ -1,0 +1,1 @@
+"""Vector search on version views: the nearest entities in version j's space."""
