@@ -59,6 +59,10 @@ class QualityGateError(FeastBCError):
     """A version's alignment does not reach the threshold."""
 
 
+class DriftError(FeastBCError):
+    """What is served lies further from native vectors than a limit allows."""
+
+
 class ProviderError(FeastBCError):
     """The feature store runs without `BackwardCompatibleProvider`, or in a way it cannot serve."""
 

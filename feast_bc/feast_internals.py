@@ -6,6 +6,7 @@ public method that is overridden, against the installed Feast: a release that mo
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Any
@@ -39,6 +40,13 @@ def is_a(store: object, name: str) -> bool:
     """
     cls = store if isinstance(store, type) else type(store)
     return any(base.__name__ == name for base in cls.__mro__)
+
+
+def measures_reads() -> bool:
+    """Whether a feature server of Feast collects metrics of online reads in this process."""
+    module = sys.modules.get("feast.metrics")  # a server imports it; nobody else shall wait for it
+    measured: bool = module is not None and module._config.online_features
+    return measured
 
 
 def stored_name(view: FeatureView, config: RepoConfig) -> str:

@@ -16,21 +16,24 @@ ORDER = [
     "stored_format",
     "columns",
     "clock",
+    "page",
     "rule",
     "transforms",
     "native",
     "catalog",
     "publishing",
     "views",
+    "metrics",
     "offline",
     "online",
+    "observed",
     "materialization",
     "stores",
     "provider",
 ]
 """Whatever stands here imports only what stands before it."""
 
-ABOVE = {"cli": "online", "alignment": "transforms", "posthoc": "publishing"}
+ABOVE = {"cli": "observed", "alignment": "transforms", "posthoc": "publishing"}
 """These import no later one than the room named; nothing imports them but posthoc `alignment`."""
 
 

@@ -28,6 +28,7 @@ from feast_bc.cli.looking import doctor, plan, show
 from feast_bc.cli.publishing import publish
 from feast_bc.cli.signing import public_keys, sign, signature_option
 from feast_bc.cli.starting import init
+from feast_bc.cli.watching import report, watch
 from feast_bc.errors import FeastBCError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def main(**_: Any) -> None:
       0  done
       1  an error, or `verify` found damage
       2  wrong usage
-      3  the quality gate refused to publish, relink or activate
+      3  the quality gate refused to publish, relink or activate, or `watch` found drift
     """
 
 
@@ -290,7 +291,7 @@ def verify(
     output.checks(checks)
 
 
-for command in (publish, relink, withdraw, unretire, sign, show, plan, doctor, init):
+for command in (publish, relink, withdraw, unretire, sign, show, plan, doctor, init, watch, report):
     main.add_command(command)
 
 
