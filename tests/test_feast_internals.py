@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from feast import FeatureView, utils
+from feast.diff.registry_diff import RegistryDiff
 from feast.infra.compute_engines.base import ComputeEngine
 from feast.infra.compute_engines.ray.compute import RayComputeEngine
 from feast.infra.compute_engines.spark.compute import SparkComputeEngine
@@ -76,6 +77,7 @@ from feast_bc.online.store import BackwardCompatibleOnlineStore
 from feast_bc.provider import BackwardCompatibleProvider
 
 SIGNATURES: dict[Callable[..., Any], str] = {
+    getattr(RegistryDiff, "stock", RegistryDiff.to_string): "self",
     helpers._mmh3: "key",
     helpers.compute_versioned_name: "table enable_versioning",
     utils._parse_feature_ref: "ref",

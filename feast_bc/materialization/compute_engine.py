@@ -151,9 +151,9 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
         def start_progress(total: int) -> Progress:
             if first.tqdm_builder is None:
                 return lambda _: None
-            bar = first.tqdm_builder(total)
-            bar.unit = " rows"
-            bar.set_description(first.feature_view.batch_source.embedding)
+            # Feast's own would show itself once before it has a name.
+            embedding = first.feature_view.batch_source.embedding
+            bar = tqdm(total=total, desc=embedding, unit=" rows", unit_scale=True, ncols=100)
             bars.append(bar)
             update: Callable[[int], object] = bar.update
             return update

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from feast_bc.observed.timeline import LABELS, WIDTH, timeline, words
+from feast_bc.observed.timeline import LABELS, WIDTH, timeline
 from feast_bc.page import page_template
 from feast_bc.publishing.quality_gate import MAX_CENTRED_ERROR
 
@@ -27,7 +27,6 @@ def page(figures: Mapping[str, Any]) -> str:
         labels=LABELS,
         width=WIDTH,
         limit=MAX_CENTRED_ERROR,
-        words=words,
         bytes=_bytes,
     )
 
