@@ -51,7 +51,7 @@ audit: $(DEV)  ## known holes of what the constraints install, as the package in
 mutants: $(DEV)  ## which changes of the rule no test would notice
 	$(RUN) -m tests.mutants feast_bc/rule --tests tests/rule
 
-BENCHMARKS := load materialize part_files postgres_source online_read online_writers historical historical_spark scale \
+BENCHMARKS := load materialize part_files postgres_source online_read metrics online_writers historical historical_spark scale \
 	transform alignment_init training_speed
 
 bench: $(DEV)  ## every benchmark at full size, one after the other; JSON in runs/benchmarks

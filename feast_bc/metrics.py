@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from feast_bc.columns.arrays import NEVER
@@ -71,6 +71,10 @@ class Metrics:
             ["view"],
             multiprocess_mode=newest,
         )
+        # A look-up of labels takes longer than the counting.
+        self._rows_of = cache(self._rows.labels)
+        self._nulls_of = cache(self._null_rows.labels)
+        self._transform_of = cache(self._transform.labels)
         self._due: dict[str, float] = {}
 
     def read(
@@ -87,9 +91,9 @@ class Metrics:
             nulls: how many rows have none.
         """
         for version, count in given.items():
-            self._rows.labels(source.name, version).inc(count)
+            self._rows_of(source.name, version).inc(count)
         if nulls:
-            self._null_rows.labels(source.name).inc(nulls)
+            self._nulls_of(source.name).inc(nulls)
 
     def due(self, view: str) -> bool:
         """Whether the gauges of a view are to be set; says so once in a while."""
@@ -115,7 +119,7 @@ class Metrics:
 
     def transforming(self, view: str) -> AbstractContextManager[object]:
         """Times a transformation."""
-        timer: AbstractContextManager[object] = self._transform.labels(view).time()
+        timer: AbstractContextManager[object] = self._transform_of(view).time()
         return timer
 
 
@@ -128,6 +132,6 @@ def metrics() -> Metrics:
         return _made()
 
 
-@lru_cache
+@cache
 def _made() -> Metrics:
     return Metrics()

@@ -28,6 +28,10 @@ SMALLEST = 20
 """From fewer entities no error is told: it would be chance."""
 
 
+NOISE = 0.01
+"""An error below this has not grown, whatever it was: of exact maps it is rounding."""
+
+
 @dataclass(frozen=True)
 class Drift:
     """How far the values that a view gets from one version lie from the view's native vectors.
@@ -51,8 +55,10 @@ class Drift:
         """Whether the error is above a limit, or above so many times the published one."""
         if self.error is None:
             return False
-        grown = growth is not None and self.published is not None
-        return self.error > limit or (grown and self.error > (growth or 0) * (self.published or 0))
+        allowed = limit
+        if growth is not None and self.published is not None:
+            allowed = min(limit, max(growth * self.published, NOISE))
+        return self.error > allowed
 
 
 def online_drift(

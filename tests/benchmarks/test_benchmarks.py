@@ -19,6 +19,7 @@ SIZES = {
     "online_memory": "--entities 20 --versions 2 --dim 4 --rollbacks 0 1",
     "part_files": "--entities 30 --versions 2 --dim 4 --files 3",
     "postgres_source": "--entities 30 --versions 2 --dim 4",
+    "metrics": "--entities 20 --versions 2 --dim 4 --batches 3 --calls 2",
     "online_read": "--entities 20 --versions 3 --dims 4 --batches 3 --calls 2"
     " --clients 2 --requests 2",
 }
@@ -30,6 +31,7 @@ COMPARED = {
     "online_memory": {"materialized", "on_read", "1, then 0"},
     "part_files": {"1", "3"},
     "postgres_source": {"materialize", "historical"},
+    "metrics": {"none", "closed", "Feast's", "open"},
     "online_read": {"stock", "materialized", "on_read", "online_vectors, on_read"},
 }
 

@@ -17,8 +17,8 @@ from tests.support.team import START, Team
 BACK = "2026-03-01T00:00:00+00:00"
 
 
-def embedding(team: Team, **options: timedelta) -> VersionedEmbedding:
-    return VersionedEmbedding.from_catalog(team.catalog, "users", entities=[USER], **options)
+def embedding(team: Team, ttl: timedelta | None = None) -> VersionedEmbedding:
+    return VersionedEmbedding.from_catalog(team.catalog, "users", entities=[USER], ttl=ttl)
 
 
 def test_a_line_per_view(tmp_path: Path) -> None:
