@@ -57,7 +57,7 @@ audit: $(DEV)  ## known holes of what the constraints install, as the package in
 mutants: $(DEV)  ## which changes of the rule no test would notice
 	$(RUN) -m tests.mutants feast_bc/rule --tests tests/rule
 
-BENCHMARKS := load materialize part_files postgres_source online_read online_writers search historical historical_spark \
+BENCHMARKS := load materialize part_files postgres_source online_read metrics online_writers search historical historical_spark \
 	scale transform alignment_init training_speed
 
 bench: $(DEV)  ## every benchmark at full size, one after the other; JSON in runs/benchmarks
@@ -70,7 +70,7 @@ $(DEMO): pyproject.toml constraints.txt
 	touch $@
 
 $(DEV): $(DEMO)
-	$(INSTALL) '.[onnx,postgres,ray,redis,sign,spark,torch,ui]' --group dev --group training
+	$(INSTALL) '.[onnx,openlineage,postgres,ray,redis,sign,spark,torch,ui]' --group dev --group training
 	touch $@
 
 clean:

@@ -63,6 +63,10 @@ class ContractError(FeastBCError):
     """A consumer's contract cannot be run: its check, model or sample is not what it has to be."""
 
 
+class DriftError(FeastBCError):
+    """What is served lies further from native vectors than a limit allows."""
+
+
 class ProviderError(FeastBCError):
     """The feature store runs without `BackwardCompatibleProvider`, or in a way it cannot serve."""
 

@@ -6,11 +6,15 @@ public method that is overridden, against the installed Feast: a release that mo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from feast import FeatureView, utils
+from feast.diff.property_diff import PropertyDiff
+from feast.diff.registry_diff import RegistryDiff
 from feast.infra.online_stores.helpers import _mmh3, compute_versioned_name
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
@@ -39,6 +43,40 @@ def is_a(store: object, name: str) -> bool:
     """
     cls = store if isinstance(store, type) else type(store)
     return any(base.__name__ == name for base in cls.__mro__)
+
+
+def measures_reads() -> bool:
+    """Whether a feature server of Feast collects metrics of online reads in this process."""
+    module = sys.modules.get("feast.metrics")  # a server imports it; nobody else shall wait for it
+    measured: bool = module is not None and module._config.online_features
+    return measured
+
+
+def shorten_plans(summary: Callable[[Any], str | None]) -> None:
+    """Have `feast plan` print one line for what changes in some objects, not two whole protos.
+
+    Feast hands nobody the text that it prints, nor the differences in it: their class prints
+    through ours from now on. What it applies stays as it is.
+
+    Args:
+        summary: what an object amounts to; None for an object that Feast is to print as it does.
+            Of one that amounts to the same, its name alone is printed.
+    """
+    stock: Callable[[RegistryDiff], str] = getattr(RegistryDiff, "stock", RegistryDiff.to_string)
+
+    def to_string(diff: RegistryDiff) -> str:
+        short = RegistryDiff()
+        for each in diff.feast_object_diffs:
+            old, new = each.current_feast_object, each.new_feast_object
+            if each.feast_object_property_diffs and (told := summary(new)) is not None:
+                was = summary(old)
+                changes = [] if was == told else [PropertyDiff("versions", was, told)]
+                each = replace(each, feast_object_property_diffs=changes)
+            short.add_feast_object_diff(each)
+        text: str = stock(short)
+        return text
+
+    RegistryDiff.stock, RegistryDiff.to_string = stock, to_string
 
 
 def stored_name(view: FeatureView, config: RepoConfig) -> str:

@@ -7,6 +7,7 @@ import copy
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import click
 import pandas as pd
 import pyarrow as pa
 from feast import Entity, FeatureStore, FeatureView
@@ -24,12 +25,14 @@ from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
 from feast.repo_config import RepoConfig
 
 from feast_bc.errors import NameCollisionError
+from feast_bc.feast_internals import shorten_plans
 from feast_bc.materialization.compute_engine import BackwardCompatibleComputeEngine
 from feast_bc.materialization.switch_serving import check_prepared
 from feast_bc.native.batch_source import check_format
 from feast_bc.offline.store import backward_compatible
 from feast_bc.online.push import check_zones, push_vectors
 from feast_bc.online.store import knows_version_views, on_read_capable
+from feast_bc.views.announced import came_and_went, summary
 from feast_bc.views.lineage import check_lineage, check_none_vanishes
 from feast_bc.views.repo_store import repo_store
 from feast_bc.views.source import BackwardCompatibleSource
@@ -121,6 +124,7 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
         super().validate_data_source(config, data_source)
 
     def plan_infra(self, config: RepoConfig, desired_registry_proto: RegistryProto) -> Infra:
+        shorten_plans(summary)
         views = [FeatureView.from_proto(v) for v in desired_registry_proto.feature_views]
         registered = self._registered_views()
         self._check_names(views)
@@ -150,6 +154,9 @@ class BackwardCompatibleProvider(PassthroughProvider):  # type: ignore[misc]
             for member in source.members:
                 check_format(member.source, self.repo_config)
             check_prepared(self.online_store, self.repo_config, source, registered)
+        if click.get_current_context(silent=True) is not None:  # `feast apply`, not Python
+            for line in came_and_went(registered, tables_to_keep, tables_to_delete):
+                click.echo(line)
         self._feature_store = None  # the registry changes
         super().update_infra(
             project,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 from feast import FeatureView, utils
+from feast.diff.registry_diff import RegistryDiff
 from feast.infra.compute_engines.base import ComputeEngine
 from feast.infra.compute_engines.ray.compute import RayComputeEngine
 from feast.infra.compute_engines.spark.compute import SparkComputeEngine
@@ -74,6 +77,7 @@ from feast_bc.online.store import BackwardCompatibleOnlineStore
 from feast_bc.provider import BackwardCompatibleProvider
 
 SIGNATURES: dict[Callable[..., Any], str] = {
+    getattr(RegistryDiff, "stock", RegistryDiff.to_string): "self",
     helpers._mmh3: "key",
     helpers.compute_versioned_name: "table enable_versioning",
     utils._parse_feature_ref: "ref",
@@ -213,6 +217,19 @@ def test_overridden_methods_take_what_feast_passes(ours: type, name: str) -> Non
     theirs, mine = (parameters(getattr(cls, name)) for cls in (OVERRIDES[ours], ours))
     named = [n for n, p in mine.items() if p.kind == p.POSITIONAL_OR_KEYWORD]
     assert named == (list(theirs) if len(named) == len(mine) else list(theirs)[: len(named)])
+
+
+def test_a_server_switches_its_metrics_on_by_one_flag() -> None:
+    # Another process: Feast's module sets up a folder for the processes of a server.
+    script = (
+        "from feast_bc.feast_internals import measures_reads\n"
+        "assert not measures_reads()\n"
+        "import feast.metrics\n"
+        "assert not measures_reads()\n"
+        "feast.metrics._config = feast.metrics.build_metrics_flags()\n"
+        "assert measures_reads()\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
 def test_the_table_of_a_view() -> None:

@@ -16,6 +16,7 @@ ORDER = [
     "stored_format",
     "columns",
     "clock",
+    "page",
     "rule",
     "transforms",
     "native",
@@ -23,15 +24,17 @@ ORDER = [
     "publishing",
     "contracts",
     "views",
+    "metrics",
     "offline",
     "online",
+    "observed",
     "materialization",
     "stores",
     "provider",
 ]
 """Whatever stands here imports only what stands before it."""
 
-ABOVE = {"cli": "online", "alignment": "transforms", "posthoc": "publishing"}
+ABOVE = {"cli": "observed", "alignment": "transforms", "posthoc": "publishing"}
 """These import no later one than the room named. Of each other only posthoc imports `alignment`,
 and cli `posthoc`; nothing else imports them."""
 

@@ -63,7 +63,8 @@ class Manifest(StoredFormat):
         transform: the backward transformation k -> k-1; None for version 0.
         parent: hex sha256 of version k-1's manifest; None for version 0.
         stored_holdout: which entities the fit of the transformation did not see, if declared.
-        metrics: numbers of training, and the alignment measured at publish under "alignment".
+        metrics: numbers of training, the alignment measured at publish under "alignment", and
+            where the version was made under "links".
         published_at: aware datetime.
         feast_bc_version: the release that published it.
     """
@@ -143,11 +144,17 @@ class Manifest(StoredFormat):
         """Which entities the fit of the transformation did not see, if declared."""
         return None if self.stored_holdout is None else self.stored_holdout.as_holdout()
 
+    @property
+    def links(self) -> dict[str, str]:
+        """Where the version was made: "run" and "model", as far as they were named."""
+        links: object = self.metrics.get("links")
+        return {str(k): str(v) for k, v in links.items()} if isinstance(links, dict) else {}
+
     def differences(self, other: Manifest) -> list[str]:
         """Names of the fields in which two manifests mean different things.
 
-        When and by which release they were published does not count, nor does the alignment:
-        it is measured on what the source held on that day.
+        When and by which release they were published does not count, nor do links, nor the
+        alignment: it is measured on what the source held on that day.
         """
         mine, theirs = _identity(self), _identity(other)
         return [name for name in mine if mine[name] != theirs[name]]
@@ -169,7 +176,8 @@ def check_name(embedding: str) -> None:
 
 def _identity(manifest: Manifest) -> dict[str, Any]:
     entry = manifest.as_json()
-    entry["metrics"].pop("alignment", None)
+    for told in ("alignment", "links"):
+        entry["metrics"].pop(told, None)
     return {name: value for name, value in entry.items() if name not in _NOT_IDENTITY}
 
 

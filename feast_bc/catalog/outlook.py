@@ -47,10 +47,14 @@ def outlook(shelf: Shelf, event: Event, at: datetime) -> list[Outlook]:
     except CatalogError as error:
         raise CatalogError(f"{shelf.embedding} {error}") from error
     offered = [j for j in range(len(after.manifests)) if j not in after.retired]
-    return [Outlook(j, _serving(shelf.state, j, at), _serving(after, j, at)) for j in offered]
+    return [
+        Outlook(j, serving_versions(shelf.state, j, at), serving_versions(after, j, at))
+        for j in offered
+    ]
 
 
-def _serving(state: State, version: int, at: datetime) -> tuple[int, ...]:
+def serving_versions(state: State, version: int, at: datetime) -> tuple[int, ...]:
+    """The versions that may give view j its values at an instant, the first that has one first."""
     newer: Sequence[int] = range(len(state.manifests) - 1, version, -1)
     instant = np.array([to_micros(at)])
     active = [k for k in newer if active_at(state.activations.get(k, ()), instant).all()]

@@ -38,6 +38,7 @@ from feast_bc.cli.looking import doctor, plan, show
 from feast_bc.cli.publishing import publish
 from feast_bc.cli.signing import public_keys, sign, signature_option
 from feast_bc.cli.starting import init
+from feast_bc.cli.watching import report, watch
 from feast_bc.errors import FeastBCError
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def main(**_: Any) -> None:
       0  done
       1  an error, or `verify` found damage
       2  wrong usage
-      3  the quality gate refused to publish, relink or activate, or a contract does not hold
+      3  the quality gate refused to publish, relink or activate, a contract does not
+           hold, or `watch` found drift
     """
 
 
@@ -327,6 +329,8 @@ for command in (
     doctor,
     init,
     export,
+    watch,
+    report,
 ):
     main.add_command(command)
 

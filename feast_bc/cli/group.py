@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from feast_bc.cli import output
-from feast_bc.errors import FeastBCError, QualityGateError
+from feast_bc.errors import DriftError, FeastBCError, QualityGateError
 
 if TYPE_CHECKING:
     from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
@@ -56,7 +56,7 @@ class CatalogGroup(click.Group):
             return super().invoke(ctx)
         except FeastBCError as error:
             output.failure(type(error).__name__, str(error))
-            ctx.exit(3 if isinstance(error, QualityGateError) else 1)
+            ctx.exit(3 if isinstance(error, QualityGateError | DriftError) else 1)
         except click.UsageError as error:
             if not ctx.meta[output.JSON]:
                 raise

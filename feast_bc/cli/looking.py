@@ -190,6 +190,7 @@ def _description(published: PublishedVersion) -> str:
         leads = f"{link.from_version} -> {link.to_version}, {dims}"
         relinked = ", relinked since" if published.replaced_transform else ""
         rows.append(["transformation", f"{manifest.transform.kind}, {leads}{relinked}"])
+    rows += [[name, link] for name, link in manifest.links.items()]
     rows.append(["serves older views", "; ".join(map(_span, published.activations)) or "never"])
     view = f"{manifest.embedding}_v{published.version}"
     rows.append(["view", "retired" if published.retired else view])

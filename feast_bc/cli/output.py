@@ -170,22 +170,23 @@ def _numbers(alignment: Alignment, on: str) -> list[str]:
         alignment.neighbour_overlap,
         alignment.dot_product_correlation,
     )
-    return [str(alignment.entities), on, *map(_number, values)]
+    return [str(alignment.entities), on, *map(number, values)]
 
 
 def _before(entry: VersionAlignment) -> list[str]:
     """The row of the chain that served until now."""
     error = entry.previous_error or 0.0
-    return ["", "before", _number(1 - error**2), _number(error), *[""] * (len(_HEADS) - 2)]
+    return ["", "before", number(1 - error**2), number(error), *[""] * (len(_HEADS) - 2)]
 
 
 def _probed(entry: VersionAlignment) -> list[str]:
     probes, values = entry.probes, entry.singular_values
     kept = () if probes is None else (probes.logistic, probes.mlp, probes.trees, probes.worst)
-    return [*map(_number, kept), "" if values is None else f"{values[0]:.3g} ... {values[1]:.3g}"]
+    return [*map(number, kept), "" if values is None else f"{values[0]:.3g} ... {values[1]:.3g}"]
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A figure as tables have it."""
     return "unknown" if value is None else f"{value:.4f}"
 
 

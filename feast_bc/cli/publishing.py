@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -19,6 +21,17 @@ from feast_bc.cli.signing import Signer, sign_option
 
 if TYPE_CHECKING:
     from feast_bc.publishing.refusal import Check
+
+
+def address(text: str) -> str:
+    """A URI without a login, which the catalog would keep for ever."""
+    parts = urlsplit(text)
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f]+", text) or "@" in parts.netloc:
+        raise click.BadParameter(
+            f"{text!r} is no address: expected a scheme and no login, such as "
+            "https://mlflow.example.com/#/experiments/1/runs/ab12 or models:/encoder/3."
+        )
+    return text
 
 
 @click.command()
@@ -61,6 +74,18 @@ if TYPE_CHECKING:
 @click.option(
     "--note", metavar="TEXT", help="What to say of the version; `feast-bc show` prints it."
 )
+@click.option(
+    "--run-url",
+    type=address,
+    metavar="URL",
+    help="The run that made it, in an experiment tracker such as MLflow; `show` tells it.",
+)
+@click.option(
+    "--model-uri",
+    type=address,
+    metavar="URI",
+    help="The model, such as models:/encoder/3; `show` tells it.",
+)
 @gate_options(PUBLISH_CHECKS)
 @sign_option
 @common_options
@@ -76,6 +101,8 @@ def publish(
     feature: str,
     max_shrink: float | None,
     note: str | None,
+    run_url: str | None,
+    model_uri: str | None,
     force: tuple[Check, ...],
     key: str | None,
     **thresholds: float | None,
@@ -122,6 +149,7 @@ def publish(
         artifact=artifact,
         join_keys=join_keys or None,
         feature=feature,
+        links={k: v for k, v in (("run", run_url), ("model", model_uri)) if v is not None},
         config=load_config(Path(repo)) if repo else None,
         gate=gate_of(**thresholds),
         force=force,

@@ -44,6 +44,12 @@ def join_keys(view: FeatureView, ids: Any) -> pa.Table:
     return pa.table({name: _column(view, name, types[name], columns[name]) for name in names})
 
 
+def keys_from_text(view: FeatureView, keys: pa.Table) -> pa.Table:
+    """Join keys that stand as text, as batch sources are compared, typed as the view's are."""
+    types = key_types(view)
+    return pa.table({name: keys[name].cast(_ARROW_TYPES[kind]) for name, kind in types.items()})
+
+
 def _columns(view: FeatureView, names: Sequence[str], ids: Any) -> Mapping[str, Any]:
     if isinstance(ids, pa.Table):
         return {name: ids[name] for name in ids.column_names}

@@ -28,6 +28,7 @@ from feast_bc.errors import ProviderError
 from feast_bc.feast_internals import RAY_ENGINE, SPARK_ENGINE, SPARK_SOURCE, is_a, spark_session
 from feast_bc.materialization.bucket import Bucket
 from feast_bc.materialization.family import Engine, FamilyMaterialization, LocalEngine
+from feast_bc.materialization.run_events import RunEvents
 from feast_bc.materialization.work import Progress
 from feast_bc.native.batch_source import parquet_files
 from feast_bc.native.latest_rows import LatestRows, latest_rows
@@ -116,7 +117,9 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
                 jobs[place] = self._plain(registry, task, **kwargs)
             else:
                 places = [i for i, other in enumerate(tasks) if _family(other) == _family(task)]
-                errors = self._materialize_family(registry, [tasks[i] for i in places])
+                errors = self._materialize_family(
+                    registry, [tasks[i] for i in places], kwargs.get("lineage_parent")
+                )
                 for i in places:
                     error = errors.get(tasks[i].feature_view.name)
                     if error is not None:
@@ -134,7 +137,7 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
         return job
 
     def _materialize_family(
-        self, registry: BaseRegistry, tasks: Sequence[MaterializationTask]
+        self, registry: BaseRegistry, tasks: Sequence[MaterializationTask], lineage_parent: Any
     ) -> Mapping[str, Exception]:
         first = tasks[0]
         tasks = [task for task in tasks if task.feature_view.online]
@@ -151,18 +154,26 @@ class BackwardCompatibleComputeEngine(ComputeEngine):  # type: ignore[misc]
         def start_progress(total: int) -> Progress:
             if first.tqdm_builder is None:
                 return lambda _: None
-            bar = first.tqdm_builder(total)
-            bar.unit = " rows"
-            bar.set_description(first.feature_view.batch_source.embedding)
+            # Feast's own would show itself once before it has a name.
+            embedding = first.feature_view.batch_source.embedding
+            bar = tqdm(total=total, desc=embedding, unit=" rows", ncols=100)
             bars.append(bar)
             update: Callable[[int], object] = bar.update
             return update
 
+        views = [task.feature_view for task in tasks]
+        events = RunEvents(self.repo_config, first.project, views, first.end_time, lineage_parent)
+        events.started()
         try:
-            return run.run(start_progress)
+            errors = run.run(start_progress)
+        except BaseException as error:
+            events.ended({first.feature_view.name: error})
+            raise
         finally:
             for bar in bars:
                 bar.close()
+        events.ended(errors)
+        return errors
 
     def _engine(self, view: FeatureView) -> Engine:
         """Spark or Ray, if it is configured and reads all versions itself; or else this process."""

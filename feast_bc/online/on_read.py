@@ -8,6 +8,7 @@ trip.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ import numpy as np
 from feast_bc.columns.arrays import NEVER, Instants, Mask, Matrix, RowNumbers
 from feast_bc.columns.encoding import decode, decode_bytes
 from feast_bc.errors import NotKeptError
+from feast_bc.feast_internals import measures_reads
+from feast_bc.metrics import metrics
 from feast_bc.online.request import STATES, Column, Reading, Request, Wanted
 from feast_bc.rule import State, Winners
 from feast_bc.views.source import BackwardCompatibleSource
@@ -64,6 +67,8 @@ def resolve(source: BackwardCompatibleSource, count: int, now: int) -> Reading[R
     if plan.newest_gives_all(now, newest):  # as in most reads
         native, there = _decode(source, counting[0], columns[0])
         if np.count_nonzero(there) == count:
+            if measures_reads():
+                _measure(source, {counting[0]: count}, 0, newest.instant, now)
             return Resolved(_mapped(source, counting[0], native), there, there, newest.instant)
     rows = {version: state.rows(version) for version in counting}
     winner = plan.winners_now(now, rows)
@@ -78,6 +83,10 @@ def resolve(source: BackwardCompatibleSource, count: int, now: int) -> Reading[R
         more = yield Request(tuple(Wanted("natives", k) for k in rest), positions)
         for version, column in zip(rest, more, strict=True):
             values.take(version, column, positions)
+    if measures_reads():
+        givers, counts = np.unique(winner[values.present], return_counts=True)
+        given = dict(zip(givers.tolist(), counts.tolist(), strict=True))
+        _measure(source, given, int(np.count_nonzero(~values.present)), instants, now)
     return Resolved(values.vectors, values.present, instants != NEVER, instants)
 
 
@@ -140,7 +149,24 @@ def _mapped(source: BackwardCompatibleSource, version: int, native: Matrix) -> M
     """Native vectors of a version, transformed to the view's."""
     if version == source.version:
         return native
-    return np.ascontiguousarray(source.chain_from(version).apply(native))
+    chain = source.chain_from(version)
+    if not measures_reads():
+        return np.ascontiguousarray(chain.apply(native))
+    with metrics().transforming(source.name):
+        return np.ascontiguousarray(chain.apply(native))
+
+
+def _measure(
+    source: BackwardCompatibleSource,
+    given: Mapping[int, int] | Mapping[str, int],
+    nulls: int,
+    instants: Instants,
+    now: int,
+) -> None:
+    measured = metrics()
+    measured.read(source, given, nulls)
+    if measured.due(source.name):
+        measured.gauges(source, int(instants.max(initial=NEVER)), now)
 
 
 @lru_cache

@@ -14,8 +14,8 @@ from feast.repo_config import RepoConfig
 
 from feast_bc import clock
 from feast_bc.errors import ProviderError
-from feast_bc.feast_internals import REMOTE
-from feast_bc.online.answers import Answer, answers
+from feast_bc.feast_internals import REMOTE, measures_reads
+from feast_bc.online.answers import Answer, answers, measure_stored
 from feast_bc.online.on_read import Resolved, resolve
 from feast_bc.online.request import run, run_async
 from feast_bc.online.search.found import Document
@@ -80,6 +80,8 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
             access(self).read_views(self, config, grouped_refs, *rest)
         else:
             super()._read_features_per_fv(config, grouped_refs, *rest)
+        if measures_reads():
+            measure_stored(grouped_refs, *rest)
 
     async def _read_features_per_fv_async(
         self, config: RepoConfig, grouped_refs: Any, *rest: Any
@@ -88,6 +90,8 @@ class BackwardCompatibleOnlineStore(OnlineStore):  # type: ignore[misc]
             await access(self).read_views_async(self, config, grouped_refs, *rest)
         else:
             await super()._read_features_per_fv_async(config, grouped_refs, *rest)
+        if measures_reads():
+            measure_stored(grouped_refs, *rest)
 
     def get_online_features(
         self,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -177,3 +179,17 @@ def stored_report(published: PublishedVersion) -> AlignmentReport | None:
     of = f"the alignment of {published.manifest.embedding} version {published.version}"
     stored = published.alignment
     return None if stored is None else AlignmentReport.from_json(stored, of=of)
+
+
+def stored_errors(versions: Sequence[PublishedVersion]) -> dict[int, dict[int, float]]:
+    """Per version k, and per older version j, the centred error that was measured last.
+
+    A version whose measurement cannot be read has none: this is for those who only tell of it.
+    """
+    errors = {}
+    for published in versions:
+        with suppress(ArtifactError):
+            report = stored_report(published)
+            found = {e.version: e.decisive[1].centred_error for e in report.older} if report else {}
+            errors[published.version] = {j: x for j, x in found.items() if x is not None}
+    return {k: found for k, found in errors.items() if found}

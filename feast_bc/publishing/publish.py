@@ -42,6 +42,7 @@ def publish_version(
     join_keys: Sequence[str] | None = None,
     feature: str = "embedding",
     metrics: Mapping[str, Any] | None = None,
+    links: Mapping[str, str] | None = None,
     config: RepoConfig | None = None,
     gate: QualityGate | None = None,
     force: Collection[Check] = (),
@@ -62,6 +63,8 @@ def publish_version(
         join_keys: the entity key columns; None for those of the older versions.
         feature: the vector column.
         metrics: more JSON values to keep.
+        links: where the version was made: the addresses of its "run" and its "model", as the
+            team's experiment tracker has them. They are kept as they are, and open nothing.
         config: the feature repo's configuration, for sources that are not parquet files.
         gate: the thresholds; `QualityGate()` by default.
         force: the checks to waive (`feast_bc.publishing.refusal.GATE_CHECKS`, "future-vectors");
@@ -87,6 +90,8 @@ def publish_version(
     known = catalog.shelf(embedding, empty=True)
     older = known.versions[:version]
     transform, holdout, kept = None, None, dict(metrics or {})
+    if links:
+        kept["links"] = dict(links)
     if artifact is not None:
         transform, holdout, training = load_link(embedding, version, artifact)
         kept = {"training": training, **kept} if training else kept
@@ -95,8 +100,8 @@ def publish_version(
             f"{embedding} version {version} needs its backward transformation {version} -> "
             f"{version - 1}. Name its artifact (--transform DIR)."
         )
-    links = [] if transform is None else links_below(embedding, transform, older)
-    chains = [] if transform is None else chains_over(transform, links)
+    below = [] if transform is None else links_below(embedding, transform, older)
+    chains = [] if transform is None else chains_over(transform, below)
     keys = join_keys or (older[0].manifest.join_keys if older else None)
     if not keys:
         raise CatalogError(
@@ -125,7 +130,7 @@ def publish_version(
             chains,
             natives,
             holdout=holdout,
-            previous=previous_chains(links),
+            previous=previous_chains(below),
             progress=stages("measuring the alignment"),
         )
         kept["alignment"] = report.to_json()

@@ -14,6 +14,7 @@ from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.catalog.signature import check_chain_signed, required_keys
 from feast_bc.catalog.versions import EmbeddingVersion, check_versions
 from feast_bc.errors import EntityKeyError, UnknownVersionError
+from feast_bc.publishing.alignment import stored_errors
 from feast_bc.views.serving import (
     MATERIALIZED,
     ROLLBACK_VERSIONS,
@@ -23,6 +24,7 @@ from feast_bc.views.serving import (
     check_serving,
 )
 from feast_bc.views.source import BackwardCompatibleSource, view_name
+from feast_bc.views.tags import Errors, view_tags
 
 
 class VersionedEmbedding:
@@ -59,6 +61,9 @@ class VersionedEmbedding:
         vector_index: whether the online store should index the vectors for similarity search; of
             views that are served on read it is the native vectors.
         vector_search_metric: its metric ("cosine", "L2", "inner_product", ...).
+        catalog: where the versions were published; a tag tells it.
+        errors: per version k, and per older version j, the centred error of the chain k -> j; tags
+            tell them, and the metric `feast_bc_relative_error` does.
 
     Raises:
         CatalogError: there is no such serving, or no such number of rollbacks.
@@ -86,6 +91,8 @@ class VersionedEmbedding:
         description: str = "",
         vector_index: bool = False,
         vector_search_metric: str | None = None,
+        catalog: str = "",
+        errors: Errors | None = None,
     ) -> None:
         check_versions(name, versions)
         if not entities or not all(isinstance(entity, Entity) for entity in entities):
@@ -112,6 +119,8 @@ class VersionedEmbedding:
         self.description = description
         self.vector_index = vector_index
         self.vector_search_metric = vector_search_metric
+        self.catalog = catalog
+        self.errors = errors
         self._views = {v.version: self._feature_view(v) for v in self.versions if not v.retired}
 
     @classmethod
@@ -143,8 +152,13 @@ class VersionedEmbedding:
         if keys := required_keys():
             check_chain_signed(shelf, catalog.files, len(shelf.versions) - 1, keys)
         versions = [published.as_embedding_version() for published in shelf.versions]
+        told = {"catalog": catalog.root, "errors": stored_errors(shelf.versions)}
         embedding = cls(
-            name, versions=versions, history=shelf.lineage, entities=entities, **options
+            name,
+            versions=versions,
+            history=shelf.lineage,
+            entities=entities,
+            **{**told, **options},
         )
         if shelf.versions:
             _check_join_keys(embedding, shelf.versions[0].manifest.join_keys)
@@ -177,14 +191,8 @@ class VersionedEmbedding:
     def _feature_view(self, version: EmbeddingVersion) -> FeatureView:
         name = view_name(self.name, version.version)
         members = self.versions[version.version :]
-        tags = {
-            **self.tags,
-            "feast_bc.embedding": self.name,
-            "feast_bc.version": str(version.version),
-            "feast_bc.dim": str(version.dim),
-            "feast_bc.lineage": _lineage(members),
-            "feast_bc.serving": self.serving,
-        }
+        told = view_tags(self.name, members, self.serving, catalog=self.catalog, errors=self.errors)
+        tags = {**self.tags, **told}
         join_keys = [
             Field(name=entity.join_key, dtype=from_value_type(entity.value_type))
             for entity in self.entities
@@ -230,21 +238,6 @@ def _describe(name: str, members: Sequence[EmbeddingVersion]) -> str:
     if len(members) == 1:
         return sentence + ": native vectors of the newest version."
     return sentence + f", kept compatible with versions up to {members[-1].version}."
-
-
-def _lineage(members: Sequence[EmbeddingVersion]) -> str:
-    """Which versions' vectors the view may hold, by which hops, newest first."""
-    parts = []
-    for member in reversed(members):
-        hops = " -> ".join(f"v{v}" for v in range(member.version, members[0].version - 1, -1))
-        intervals = [
-            f"from {a.active_from.isoformat()}"
-            + (f" until {a.active_until.isoformat()}" if a.active_until else "")
-            for a in member.activations
-        ]
-        when = "always" if member is members[0] else ", ".join(intervals) or "not active"
-        parts.append(f"{hops} ({when})")
-    return "; ".join(parts)
 
 
 def _check_join_keys(embedding: VersionedEmbedding, published: Sequence[str]) -> None:

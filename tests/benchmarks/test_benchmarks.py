@@ -20,6 +20,7 @@ SIZES = {
     "part_files": "--entities 30 --versions 2 --dim 4 --files 3",
     "postgres_source": "--entities 30 --versions 2 --dim 4",
     "search": "--entities 60 --versions 2 --dim 4",
+    "metrics": "--entities 20 --versions 2 --dim 4 --batches 3 --calls 2",
     "online_read": "--entities 20 --versions 3 --dims 4 --batches 3 --calls 2"
     " --clients 2 --requests 2",
 }
@@ -32,6 +33,7 @@ COMPARED = {
     "part_files": {"1", "3"},
     "postgres_source": {"materialize", "historical"},
     "search": {"redis", "sqlite", "pgvector", "stock", "materialized", "on_read"},
+    "metrics": {"none", "closed", "Feast's", "open"},
     "online_read": {"stock", "materialized", "on_read", "online_vectors, on_read"},
 }
 

@@ -99,3 +99,19 @@ def test_a_note_stands_in_the_event_of_a_publication(team: Team) -> None:
     again = team.publish(0, "--note", "Another.")
     assert "nothing changed. The --note was not kept" in again.stdout
     assert "Another" not in team.run("show", "users", "0").stdout
+
+
+def test_show_tells_where_a_version_was_made(team: Team) -> None:
+    run, model = "https://mlflow.example.com/#/experiments/1/runs/ab12", "models:/encoder/3"
+    assert team.publish(0, "--run-url", run, "--model-uri", model).exit_code == 0
+    told = team.run("show", "users", "0").stdout
+    assert f"run                 {run}" in told
+    assert f"model               {model}" in told
+    shown, _ = team.json("show", "users", "0")
+    assert shown["versions"][0]["metrics"]["links"] == {"run": run, "model": model}
+    # The same version, from another run's page: it is published already.
+    again = team.publish(0, "--run-url", f"{run}3")
+    assert (again.exit_code, "was published already" in again.stdout) == (0, True)
+    for bad in ("ab12", "https://me:secret@host/run", "https://host/a b"):
+        refused = team.publish(1, "--run-url", bad)
+        assert (refused.exit_code, "is no address" in refused.stderr) == (2, True)

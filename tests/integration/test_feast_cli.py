@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from feast import FeatureStore
 
-from tests.support.repo import Repo
+from tests.support.repo import COMPUTED, Repo
 
 
 @pytest.fixture
@@ -31,7 +31,11 @@ def test_the_life_of_a_version(repo: Repo) -> None:
     planned = repo.feast("plan")
     assert "user_embedding_v0" in planned.stdout
     repo.feast("apply")
-    repo.feast("materialize", "2025-12-01T00:00:00", "2026-01-15T00:00:00")
+    told = repo.feast("materialize", "2025-12-01T00:00:00", "2026-01-15T00:00:00").stderr
+    for name in ("user_embedding", "item_embedding"):  # one progress bar per family
+        assert told.count(f"{name}: 100%") == 1
+    assert "rows/s]" in told
+    assert "it/s" not in told
     users = [1, 2, 3]
     np.testing.assert_array_equal(
         served(repo, "churn_model", user_id=users), repo.vectors["user_embedding", 0]
@@ -41,7 +45,14 @@ def test_the_life_of_a_version(repo: Repo) -> None:
     repo.publish(1, active=True)
     repo.publish(2, active=True)
     applied = repo.feast("apply")
-    assert "user_embedding_v2" in applied.stdout
+    first, second = (f"from {COMPUTED[k].isoformat()}" for k in (1, 2))
+    changed = f"v2 {second}, else v1 {first}, else v0; materialized (was: v0; materialized)"
+    for line in (
+        "user_embedding_v2: comes: v2; materialized",
+        f"user_embedding_v1: comes: v2 {second}, else v1; materialized",
+        f"user_embedding_v0: changes: {changed}",
+    ):
+        assert f"  {line}\n" in applied.stdout
     repo.feast("materialize-incremental", "2026-03-15T00:00:00")
     np.testing.assert_allclose(
         served(repo, "churn_model", user_id=users),

@@ -27,7 +27,8 @@ from tests.support.links import affine
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
 NAME = "user_embedding"
-USERS = [1, 2, 3, 4, 5, 6, 7, 8]
+USERS = list(range(1, 25))
+HALF = len(USERS) // 2
 DIMS = [2, 3, 4]
 RIGHT = {k: affine(k, DIMS[k], DIMS[k - 1], seed=k) for k in (1, 2)}
 YAML = """
@@ -170,12 +171,14 @@ def test_a_source_went_bad(shop: Shop) -> None:
     source, backup = shop.folder / "v2.parquet", shop.folder / "backup" / "v2.parquet"
     shutil.copy(source, backup)
     run = "feast materialize 2025-01-01T00:00:00 2026-03-15T00:00:00"
-    pd.read_parquet(source).iloc[:4].to_parquet(source)
-    assert "it has 4 rows, had 8" in shop.run("feast-bc verify --sources", fails=True)
-    assert "it has 4 rows, had 8" in shop.run(run, fails=True)
+    pd.read_parquet(source).iloc[:HALF].to_parquet(source)
+    assert f"it has {HALF} rows, had {len(USERS)}" in shop.run(
+        "feast-bc verify --sources", fails=True
+    )
+    assert f"it has {HALF} rows, had {len(USERS)}" in shop.run(run, fails=True)
     shop.follow("A source went bad", 0, 1)
     shop.serves_right_values()
-    pd.read_parquet(source).iloc[:4].to_parquet(source)
+    pd.read_parquet(source).iloc[:HALF].to_parquet(source)
     shop.follow("A source went bad", 3)
     shop.run(run, fails=True)
     shop.follow("A source went bad", 2)
@@ -206,6 +209,19 @@ def test_the_catalog_was_restored_from_an_older_backup(shop: Shop) -> None:
     shop.serves_right_values()
 
 
+def test_seeing_what_is_served(shop: Shop) -> None:
+    shop.catalog.activate(NAME, 1, datetime(2026, 2, 1, tzinfo=timezone.utc))
+    shop.apply()
+    FeatureStore(str(shop.folder)).materialize(
+        datetime(2025, 1, 1, tzinfo=timezone.utc), datetime(2026, 3, 10, tzinfo=timezone.utc)
+    )
+    shop.follow("Seeing what is served", 0, 1)
+    assert "Who serves whom" in (shop.folder / "page.html").read_text()
+    shop.release()
+    refused = shop.run("feast-bc watch user_embedding --repo . --max-growth 1.5", fails=True)
+    assert "user_embedding_v0 from version 2: " in refused
+
+
 @pytest.mark.parametrize("fault", ["The registry is lost", "The file registry is corrupt"])
 def test_a_registry_that_is_gone(shop: Shop, fault: str) -> None:
     shop.release()
@@ -229,6 +245,7 @@ def test_every_command_of_the_runbook_is_run() -> None:
         test_a_source_went_bad,
         test_the_catalog_is_lost,
         test_the_catalog_was_restored_from_an_older_backup,
+        test_seeing_what_is_served,
         test_a_registry_that_is_gone,
     ]
     assert len(with_commands) == len(tested) + 1  # two ways for a registry to be gone

@@ -15,6 +15,7 @@ from feast.repo_config import RepoConfig
 
 from feast_bc.errors import ProviderError
 from feast_bc.materialization.switch_serving import drop_serving, prepare_serving
+from tests.support.measured import measured, measuring
 from tests.support.repo import COMPUTED, Repo
 from tests.support.servers import running
 
@@ -29,31 +30,38 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Repo:
     return made
 
 
-def served(repo: Repo, command: str) -> AbstractContextManager[str]:
+def served(repo: Repo, *command: str, **environment: str) -> AbstractContextManager[str]:
     """An HTTP server of a repo, and where it listens."""
-    return running(repo.folder, repo.environment, command, health="/health")
+    return running(repo.folder, {**repo.environment, **environment}, *command, health="/health")
 
 
-def test_serve(repo: Repo) -> None:
-    with served(repo, "serve") as address:
+def test_serve(repo: Repo, tmp_path: Path) -> None:
+    variables = measuring(tmp_path / "measured")
+    with served(repo, "serve", "--metrics", "--workers", "2", **variables) as address:
         answer = requests.post(
             f"http://{address}/get-online-features",
             json={"feature_service": "churn_model", "entities": {"user_id": [3, 1, 99]}},
             timeout=30,
         ).json()
+        counted = measured(tmp_path / "measured")
     names = answer["metadata"]["feature_names"]
     vectors = answer["results"][names.index("embedding")]
     expected = repo.expected("user_embedding", view=0, newest=1)
     np.testing.assert_allclose(vectors["values"][:2], expected[[2, 0]], rtol=1e-5, atol=1e-6)
     assert vectors["values"][2] is None
     assert vectors["statuses"] == ["PRESENT", "PRESENT", "NOT_FOUND"]
+    view = "user_embedding_v0"
+    assert counted["feast_bc_rows_total"] == {("stored", view): 2}
+    assert counted["feast_bc_null_rows_total"] == {(view,): 1}
+    assert counted["feast_bc_serving_version"] == {(view,): 1}
+    assert counted["feast_bc_freshness_seconds"][view,] > 0
 
 
 def test_serve_on_read(tmp_path: Path) -> None:
     """Native vectors only; a pushed one and a rollback show at once, through the real commands."""
     repo = Repo(tmp_path)
     definitions = repo.folder / "definitions.py"
-    options = 'entities=[user], serving="on_read", push=True'
+    options = 'entities=[user], serving="on_read", push=True, errors={1: {0: 0.25}}'
     definitions.write_text(definitions.read_text().replace("entities=[user]", options))
     repo.publish(0)
     repo.publish(1, active=True)
@@ -61,7 +69,8 @@ def test_serve_on_read(tmp_path: Path) -> None:
     repo.feast("materialize", "2025-12-01T00:00:00", "2026-03-15T00:00:00")
     expected = repo.expected("user_embedding", view=0, newest=1)
     fresh = np.arange(3, dtype=np.float32)
-    with served(repo, "serve") as address:
+    variables = measuring(tmp_path / "measured")
+    with served(repo, "serve", "--metrics", **variables) as address:
 
         def ask() -> dict[str, list[Any]]:
             answer = requests.post(
@@ -99,6 +108,13 @@ def test_serve_on_read(tmp_path: Path) -> None:
         ).raise_for_status()
         pushed = repo.catalog.transform("user_embedding", 1).apply(fresh[None])
         np.testing.assert_allclose(ask()["values"][2], pushed[0], rtol=1e-5, atol=1e-6)
+        counted = measured(tmp_path / "measured")
+    view = "user_embedding_v0"
+    assert counted["feast_bc_rows_total"] == {("1", view): 5, ("stored", "item_embedding_v1"): 6}
+    assert counted["feast_bc_null_rows_total"] == {(view,): 1}
+    assert counted["feast_bc_transform_seconds_count"] == {(view,): 2}
+    assert counted["feast_bc_serving_version"] == {(view,): 1, ("item_embedding_v1",): 1}
+    assert counted["feast_bc_relative_error"] == {("user_embedding", "1", "0"): 0.25}
     repo.catalog.rollback("user_embedding", at=COMPUTED[2])
     repo.feast("apply")
     with served(repo, "serve") as address:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from feast_bc.page import page_template
 from training.comparison.compatibility import backfill_curve
 from training.comparison.degradation import consumers, counted_tasks
 from training.comparison.encoder_gate import is_sound, users_of
@@ -62,10 +62,7 @@ class Picture:
 def write_report(runs: Sequence[FinishedRun], folder: Path) -> Path:
     """Write `report.html` and `<experiment>-<picture>.png`, and return the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
-    )
-    page = environment.get_template("page.html")
+    page = page_template(Path(__file__).with_name("page.html"))
     path = folder / PAGE
     path.write_text(
         page.render(

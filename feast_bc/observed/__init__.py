@@ -1,0 +1,1 @@
+"""What stands and is served of an embedding: figures to look at, and a page of them."""
