@@ -10,7 +10,7 @@ DEV := $(VENV)/.dev
 # that take longest have few tests.
 WORKERS ?= 2
 
-.PHONY: demo demo-digits test test-wheel test-lowest test-next dist certify lint check-rule fuzz audit mutants bench clean
+.PHONY: demo demo-digits test site test-wheel test-lowest test-next dist certify lint check-rule fuzz audit mutants bench clean
 
 demo: $(DEMO)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
 	$(RUN) -m training demo
@@ -21,7 +21,10 @@ demo-digits: $(DEMO)  ## the same on images: a model of your own, two consumers,
 test: lint  ## everything that must hold
 	$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-wheel:  ## the README on the built wheel, installed as its users do
+site: $(DEV)  ## the documentation, in runs/site; a link that leads nowhere fails
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build
+
+test-wheel:  ## the README and the first guides on the built wheel, installed as its users do
 	PYTHON=$(PYTHON) .ci/wheel
 
 test-lowest:  ## the same with the lowest version of every direct dependency that pyproject.toml allows
@@ -70,7 +73,7 @@ $(DEMO): pyproject.toml constraints.txt
 	touch $@
 
 $(DEV): $(DEMO)
-	$(INSTALL) '.[onnx,openlineage,postgres,ray,redis,sign,spark,torch,ui]' --group dev --group training
+	$(INSTALL) '.[onnx,openlineage,postgres,ray,redis,sign,spark,torch,ui]' --group dev --group docs --group training
 	touch $@
 
 clean:

@@ -10,7 +10,12 @@ from feast_bc.transforms.holdout import Holdout
 
 
 class Ends(Part):
-    """A number at the newer version, and one at the older."""
+    """A number at the newer version, and one at the older.
+
+    Attributes:
+        newer: at version k, "from" which the transformation leads.
+        older: at version k-1, "to" which it leads.
+    """
 
     newer: int = Field(alias="from")
     older: int = Field(alias="to")

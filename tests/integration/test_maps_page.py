@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ from feast_bc.cli.repo_source import parquet_source
 from feast_bc.publishing.publish import publish_version
 from feast_bc.transforms.artifact import load_artifact
 from tests.support.catalogs import T0
+from tests.support.pages import run_page
 from tests.support.pairs import normal
-
-PAGE = (Path(__file__).parents[2] / "docs" / "maps.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def test_the_python_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,9 +37,7 @@ def test_the_python_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "z_new": behaviour @ normal(6, 8, seed=2),
         "z_old": z_old,
     }
-    assert len(BLOCKS) == 2
-    for block in BLOCKS:
-        exec(compile(block, "docs/maps.md", "exec"), namespace)  # noqa: S102 - our own page
+    run_page("docs/maps.md", tmp_path, namespace)
     transform, _ = load_artifact("runs/next")
     assert (transform.from_version, transform.to_version) == (1, 0)
     assert namespace["again"].report.centred_error < 0.01

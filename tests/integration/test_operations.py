@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -23,9 +20,9 @@ from feast_bc.publishing.refusal import GATE_CHECKS
 from feast_bc.transforms import AffineTransform
 from feast_bc.transforms.artifact import save_artifact
 from tests.support.links import affine
+from tests.support.pages import blocks, run_commands, run_page, run_session
 
-RUNBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
+RUNBOOK = "docs/operations.md"
 NAME = "user_embedding"
 USERS = list(range(1, 25))
 HALF = len(USERS) // 2
@@ -101,28 +98,13 @@ class Shop:
         FeatureStore(str(self.folder)).apply([user, *family.feature_views().values()])
 
     def run(self, commands: str, *, fails: bool = False) -> str:
-        done = subprocess.run(
-            ["bash", "-ec", commands],
-            cwd=self.folder,
-            env={
-                **os.environ,
-                "FEAST_BC_CATALOG": "data/catalog",
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-                "PYTHONWARNINGS": "ignore",
-            },
-            capture_output=True,
-            text=True,
-            timeout=540,
-            check=False,
-        )
-        assert (done.returncode != 0) == fails, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        return run_commands(commands, self.folder, fails=fails)
 
-    def follow(self, section: str, *blocks: int) -> None:
+    def follow(self, section: str, *numbers: int) -> None:
         """Run the commands of blocks of a section."""
-        found = re.findall(r"^```console\n(.*?)^```", SECTIONS[section], re.MULTILINE | re.DOTALL)
-        for number in blocks:
-            self.run("\n".join(line[2:] for line in found[number].splitlines()))
+        found = [block for block in blocks(RUNBOOK) if block.section == section]
+        for number in numbers:
+            run_session(found[number].text, self.folder)
 
     def served(self) -> np.ndarray:
         """The values of view 0."""
@@ -141,6 +123,7 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setenv("FEAST_BC_CATALOG", "data/catalog")
     monkeypatch.chdir(tmp_path)  # the online store looks for the registry where we stand
     return Shop(tmp_path)
 
@@ -236,9 +219,51 @@ def test_a_registry_that_is_gone(shop: Shop, fault: str) -> None:
     assert len(FeatureStore(str(shop.folder)).list_feature_views()) == 3
 
 
+def test_a_backup(shop: Shop) -> None:
+    (shop.folder / "backup").mkdir()
+    shop.follow("Backing up the catalog", 0)
+    assert all(check.ok for check in EmbeddingCatalog("backup/catalog").verify())
+
+
+def test_leaving_again(shop: Shop) -> None:
+    """The values stay, online and in the history, and nobody needs the package any more."""
+    shop.release()
+    shop.catalog.rollback(NAME, at=datetime(2026, 3, 8, tzinfo=timezone.utc))
+    shop.apply()
+    FeatureStore(str(shop.folder)).materialize(
+        datetime(2025, 1, 1, tzinfo=timezone.utc), datetime(2026, 3, 15, tzinfo=timezone.utc)
+    )
+    instants = [f"2026-{day}" for day in ("01-15", "02-15", "03-05", "03-10")]
+    asked = pd.DataFrame(
+        {
+            "user_id": [1] * 4,
+            "event_timestamp": pd.to_datetime(instants, utc=True),
+        }
+    )
+    features = [f"{NAME}_v{k}:embedding" for k in (0, 1)]
+
+    def history() -> list[np.ndarray]:
+        job = FeatureStore(str(shop.folder)).get_historical_features(
+            asked, features, full_feature_names=True
+        )
+        frame = job.to_df().sort_values("event_timestamp")
+        return [np.vstack(frame[f.replace(":", "__")].dropna()) for f in features]
+
+    online, past = shop.served(), history()
+    run_page(RUNBOOK, shop.folder, sections=["Leaving feast-bc again"])
+    np.testing.assert_allclose(shop.served(), online, atol=1e-6)
+    for after, before in zip(history(), past, strict=True):
+        np.testing.assert_allclose(after, before, atol=1e-6)
+    without = "import sys; sys.modules['feast_bc'] = None; from feast import FeatureStore; "
+    asks = f"get_online_features({features[:1]}, [{{'user_id': 1}}])"
+    read = f"print(FeatureStore('.').{asks}.to_dict())"
+    printed = shop.run(f'{sys.executable} -c "{without}{read}"')
+    assert "'embedding': [[" in printed
+
+
 def test_every_command_of_the_runbook_is_run() -> None:
     """A section with commands has a test of its own above."""
-    with_commands = {title for title, text in SECTIONS.items() if "```console" in text}
+    with_commands = {block.section for block in blocks(RUNBOOK) if block.language == "console"}
     tested: list[Callable[..., None]] = [
         test_a_bad_release_at_night,
         test_a_wrong_transformation_was_published,
@@ -247,5 +272,7 @@ def test_every_command_of_the_runbook_is_run() -> None:
         test_the_catalog_was_restored_from_an_older_backup,
         test_seeing_what_is_served,
         test_a_registry_that_is_gone,
+        test_a_backup,
+        test_leaving_again,
     ]
     assert len(with_commands) == len(tested) + 1  # two ways for a registry to be gone

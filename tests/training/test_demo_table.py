@@ -1,4 +1,4 @@
-"""README's copy of what the demo prints."""
+"""The page's copy of what the demo prints."""
 
 import re
 from pathlib import Path
@@ -10,18 +10,18 @@ from training.demo.evaluation import Intended, Unintended
 from training.demo.table import table
 from training.versions.alignment import Alignment
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-PRINTED = there(re.search(r"^```text\n(.*?)\n```", README, re.MULTILINE | re.DOTALL))[1]
+PAGE = (Path(__file__).parents[2] / "docs" / "demo.md").read_text()
+PRINTED = there(re.search(r"^```text\n(.*?)\n```", PAGE, re.MULTILINE | re.DOTALL))[1]
 
 
 def figures(pattern: str) -> list[Any]:
     return re.findall(pattern, PRINTED, re.MULTILINE)
 
 
-def test_the_readme_shows_the_table_as_it_is_printed() -> None:
+def test_the_page_shows_the_table_as_it_is_printed() -> None:
     intended = [
         Intended(int(k), int(dim), *map(float, scores))
-        for k, dim, *scores in figures(r"^  v(\d) +(\d+) +(\S+) +(\S+) +(\S+)$")
+        for k, dim, *scores in figures(r"^  v(\d) +(\d+) +(\S+) +(\S+) +(\S+) +(\S+)$")
     ]
     aligned = [
         Alignment(
@@ -74,6 +74,6 @@ def test_what_is_unknown_and_what_is_warned_of() -> None:
     unknown = Alignment(
         "user_embedding", 1, 0, 0.25, None, None, None, *numbers, probes=ProbeReport(3)
     )
-    text = table([Intended(1, 8, 0.2, 0.1, 0.1)], [unknown], Unintended(0.8, 0.8, 0.5), 0.0)
+    text = table([Intended(1, 8, 0.2, 0.2, 0.1, 0.1)], [unknown], Unintended(0.8, 0.8, 0.5), 0.0)
     assert re.search(r"user_embedding +1 -> 0 +\? +\? +- +\? +\? +\? +\? +\? +\? +-\n", text)
     assert "Warning: 40% of the vectors of user_embedding version 0 are near zero" in text

@@ -1,15 +1,15 @@
 """The second domain, and the guide that shows it: both as their users run them."""
 
-import re
 from pathlib import Path
 
 import pytest
 
+from tests.support.pages import blocks
 from training.digits.images import KNOWN, load_images
 from training.digits.run import NATIVE, TWIN, Line, run
 from training.digits.versions import JOINT, NO_MAP, POST_HOC
 
-GUIDE = Path(__file__).parents[2] / "docs" / "bring-your-own-model.md"
+GUIDE = "docs/bring-your-own-model.md"
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +41,10 @@ def test_what_judges_is_learned_from_by_nobody() -> None:
 def test_the_guide_runs_and_its_code_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    (code,) = [block.text for block in blocks(GUIDE)]
     assert len([line for line in code.splitlines() if line.strip()]) <= 40
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, GUIDE.name, "exec"), {})  # noqa: S102 - our own guide
+    exec(compile(code, GUIDE, "exec"), {})  # noqa: S102 - our own guide
     printed = dict(line.split(":") for line in capsys.readouterr().out.splitlines()[:3])
     assert (tmp_path / "runs" / "b1" / "manifest.json").exists()
     assert float(printed["v1 as v0"]) > float(printed["native v0"]) - 0.1

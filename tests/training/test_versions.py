@@ -74,7 +74,7 @@ def test_encoder_beats_most_popular(
     shop: Interactions, slices: list[Slice], versions: list[Version]
 ) -> None:
     for version, window in zip(versions, slices, strict=True):
-        found = evaluate_intended(version, shop, window, k=10)
+        found = evaluate_intended(version, versions[0], shop, window, k=10)
         assert found.model > max(found.popular, found.recently_popular)
 
 

@@ -22,6 +22,8 @@ class Intended:
         version: k.
         dim: D_k.
         model: of the version's vectors.
+        oldest: of version 0's own model, run on the same histories: what came before, on the same
+            window. Scores of two windows do not compare, for each has purchases of its own.
         popular, recently_popular: of two rankings that are the same for all users: by the number
             of buyers, and by that number with each buyer weighted by recency.
     """
@@ -29,6 +31,7 @@ class Intended:
     version: int
     dim: int
     model: float
+    oldest: float
     popular: float
     recently_popular: float
 
@@ -50,16 +53,20 @@ class Unintended:
 
 
 def evaluate_intended(
-    version: Version, interactions: Interactions, window: Slice, *, k: int = 50
+    version: Version, oldest: Version, interactions: Interactions, window: Slice, *, k: int = 50
 ) -> Intended:
     """Full ranking of what each user buys for the first time in `(window.end, window.test_end]`."""
     past = version.past
     truth = first_purchases(interactions.between(window.end, window.test_end), past)
-    vectors = version.encoder.users(past).numpy(), version.encoder.items(past).numpy()
+    model, before = (
+        recall(one.users(past).numpy(), one.items(past).numpy(), truth, past.bought, k)
+        for one in (version.encoder, oldest.encoder)
+    )
     return Intended(
         version.number,
         version.encoder.dim,
-        recall(*vectors, truth, past.bought, k),
+        model,
+        before,
         recall(*most_popular(past.bought), truth, past.bought, k),
         recall(*most_popular(past.recency), truth, past.bought, k),
     )

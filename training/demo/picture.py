@@ -37,20 +37,23 @@ def draw(path: Path, intended: Sequence[Intended], unintended: Unintended) -> Pa
 
         places = range(len(intended))
         series = [
-            ("this version", [row.model for row in intended], _GOOD, -0.2),
+            ("v0 today", [row.oldest for row in intended], _OLD, -0.27),
+            ("this version", [row.model for row in intended], _GOOD, 0.0),
             (
-                "best popularity ranking",
+                "best popularity",
                 [max(row.popular, row.recently_popular) for row in intended],
                 _PLAIN,
-                0.2,
+                0.27,
             ),
         ]
         for label, values, color, shift in series:
-            bars = right.bar([p + shift for p in places], values, 0.38, color=color, label=label)
-            right.bar_label(bars, fmt="%.3f", padding=2, fontsize=9)
-        right.set_xticks(places, [f"v{row.version}\n{row.dim} dimensions" for row in intended])
+            bars = right.bar([p + shift for p in places], values, 0.26, color=color, label=label)
+            right.bar_label(bars, fmt="%.3f", padding=2, fontsize=8)
+        right.set_xticks(
+            places, [f"after v{row.version}\n{row.dim} dimensions" for row in intended]
+        )
         right.set(ylabel="Recall@50", title="The intended task: what users buy next")
-        right.margins(y=0.2)
-        right.legend(frameon=False, ncols=2, loc="upper right")
+        right.margins(y=0.25)
+        right.legend(frameon=False, ncols=3, fontsize=9, handlelength=1.2, columnspacing=1.2)
         figure.savefig(path, dpi=120)
     return path

@@ -99,7 +99,7 @@ def run(folder: Path, say: Callable[[str], None]) -> None:
     unintended = evaluate_unintended(
         consumer, will_spend, versions, served, interactions, slices[-1]
     )
-    intended = [evaluate_intended(v, interactions, slices[v.number]) for v in versions]
+    intended = [evaluate_intended(v, versions[0], interactions, slices[v.number]) for v in versions]
     say("evaluated")
     difference = float(np.abs(served - offline).max())
     print(table(intended, aligned, unintended, difference))

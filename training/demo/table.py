@@ -48,12 +48,13 @@ def table(
         f"  {f'raw v{newest}, cut to the dimensions of v0':50} {unintended.raw:.3f}",
         "",
         "Intended task: Recall@50 of first purchases in the window after the training",
-        "  version  dim  model  most popular  recently popular",
+        "  v0 today: version 0's own model in that window. Windows differ: compare along a row.",
+        "  version  dim  model  v0 today  most popular  recently popular",
     ]
     for row in intended:
         lines.append(
-            f"  v{row.version:<7} {row.dim:>3}  {row.model:.3f}  {row.popular:>12.3f}  "
-            f"{row.recently_popular:>16.3f}"
+            f"  v{row.version:<7} {row.dim:>3}  {row.model:.3f}  {row.oldest:>8.3f}  "
+            f"{row.popular:>12.3f}  {row.recently_popular:>16.3f}"
         )
     lines += [
         "",
