@@ -30,17 +30,18 @@ def families(draw: st.DrawFn, *, serving: Serving | None = None, push: bool = Fa
         found = draw(st.none() | vector | vector | vector)
         since = draw(st.none() | st.integers(0, hour))
         rows.append(Row(version, entity, hour, found, since))
-    drawn: Serving = serving or draw(st.sampled_from([MATERIALIZED, ON_READ]))
+    given = [MATERIALIZED, ON_READ] if serving is None else [serving]
+    served: Serving = draw(st.sampled_from(given))
     return Family(
         dims=dims,
         rows=rows,
         active={k: draw(activations()) for k in range(1, len(dims))},
         ttl_hours=draw(st.none() | st.integers(2, HORIZON)),
-        serving=drawn,
+        serving=served,
         rollback_versions=draw(st.integers(0, 2)),
         push=push,
         # Neither values worked out on read nor pushed rows tell whose input is unchanged.
-        keeps=drawn == MATERIALIZED and not push and draw(st.booleans()),
+        keeps=served == MATERIALIZED and not push and draw(st.booleans()),
     )
 
 
