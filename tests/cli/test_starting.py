@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from feast import FeatureStore
 
+from tests.support.pages import without_training
 from tests.support.team import Team
 
 EXISTING = """\
@@ -27,7 +28,7 @@ def apply(repo: Path, catalog: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [Path(sys.executable).with_name("feast"), "apply"],
         cwd=repo,
-        env={**os.environ, "FEAST_BC_CATALOG": catalog},
+        env={**os.environ, "FEAST_BC_CATALOG": catalog, "PYTHONPATH": without_training()},
         capture_output=True,
         text=True,
         check=False,

@@ -6,12 +6,15 @@ of the tests is at hand: this module needs the standard library only.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +115,7 @@ def run_commands(commands: str, folder: Path, *, fails: bool = False) -> str:
             "FEAST_BC_CATALOG": "catalog",
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": without_training(),
             "PYTHONWARNINGS": "ignore",
         },
         capture_output=True,
@@ -121,3 +125,21 @@ def run_commands(commands: str, folder: Path, *, fails: bool = False) -> str:
     )
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def without_training() -> str:
+    """A PYTHONPATH for commands of those who serve: without packages that a training needs.
+
+    Feast imports these wherever they are, and that takes seconds.
+    """
+    return os.pathsep.join(filter(None, [_absent(), os.environ.get("PYTHONPATH")]))
+
+
+@cache
+def _absent() -> str:
+    """A folder whose modules say that they are not there, until this process ends."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    for name in ("matplotlib", "torch"):
+        (Path(folder.name) / f"{name}.py").write_text("raise ImportError('not here')\n")
+    return folder.name

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from feast import FileSource
 
 from feast_bc import AffineTransform, EmbeddingCatalog
+from tests.support.pages import without_training
 
 ROOT = Path(__file__).parents[2]
 KEYS = {
@@ -91,5 +92,6 @@ class Repo:
             **os.environ,
             "FEAST_BC_CATALOG": self.catalog.root,
             "FEAST_USAGE": "False",
+            "PYTHONPATH": without_training(),
             "PYTHONWARNINGS": "ignore",
         }
