@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,9 +101,10 @@ def workers() -> list[psutil.Process]:
     """The Python processes that Spark's daemon forked."""
     found = []
     for process in psutil.Process().children(recursive=True):
-        parent = process.parent()
-        if parent and all("pyspark.daemon" in each.cmdline() for each in (process, parent)):
-            found.append(process)
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            parent = process.parent()
+            if parent and all("pyspark.daemon" in each.cmdline() for each in (process, parent)):
+                found.append(process)
     return found
 
 
@@ -115,7 +116,9 @@ def once_it_writes(client: Any, action: Callable[[], object]) -> Iterator[None]:
 
     def act() -> None:
         try:
-            while not over.is_set() and all(each["cmd"] != "hset" for each in client.client_list()):
+            while not over.is_set() and all(
+                each["cmd"] not in {"evalsha", "hset"} for each in client.client_list()
+            ):
                 time.sleep(0.02)
             action()
         except BaseException as error:  # told by the test's own thread
