@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from tqdm import tqdm
+
 
 class Stages:
     """Prints one line per stage, with the seconds since the start."""
@@ -12,4 +14,5 @@ class Stages:
         self._start = time.monotonic()
 
     def __call__(self, done: str) -> None:
-        print(f"[{time.monotonic() - self._start:6.1f} s] {done}", flush=True)
+        # Above a bar, where one is shown.
+        tqdm.write(f"[{time.monotonic() - self._start:6.1f} s] {done}")

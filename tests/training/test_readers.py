@@ -73,6 +73,29 @@ def test_own_column_names_and_extra_columns_in_parquet(tmp_path: Path) -> None:
     assert found.amount.tolist() == [6.0, 3.0]
 
 
+def test_json_lines_with_own_column_names(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"who": i, "sku": f"s{i % 2}", "at": f"2024-01-0{i + 1}", "note": {"a": [i]}}
+        for i in range(3)
+    ]
+    path = _lines(tmp_path / "sales.jsonl.gz", rows)
+    found = load(path, user="who", item="sku", timestamp="at")
+    assert found.user_ids.to_pylist() == [0, 1, 2]
+    assert found.item_ids.to_pylist() == ["s0", "s1"]
+    with pytest.raises(ValueError, match="no column 'when'; found who, sku"):
+        load(path, user="who", item="sku", timestamp="when")
+
+
+@pytest.mark.parametrize("name", ["sales.tsv", "sales.tsv.gz", "sales.csv.gz"])
+def test_delimited_and_compressed(tmp_path: Path, name: str) -> None:
+    rows = [["who", "item_id", "timestamp"], ["1", "a, b", "2024-01-02"], ["2", "c", "2024-01-01"]]
+    delimiter = "," if ".csv" in name else "\t"
+    text = "\n".join(delimiter.join(f'"{v}"' for v in row) for row in rows).encode()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    assert load(path, user="who").item_ids.to_pylist() == ["c", "a, b"]
+
+
 @pytest.mark.parametrize(
     ("bad", "said"),
     [

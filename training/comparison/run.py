@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 from feast_bc.transforms.holdout import Holdout
 from training.comparison.experiment import Experiment
@@ -84,11 +87,16 @@ class Run:
         """
         check_known("method", methods, METHODS)
         self._claim()
+        names = [*dict.fromkeys([FIX_M0.name, NO_BC.name, TWIN.name, *methods])]
         found = {}
-        for seed in range(seeds):
-            judge = Judge(self._experiment, self._interactions, self.holdout)
-            for name in dict.fromkeys([FIX_M0.name, NO_BC.name, TWIN.name, *methods]):
-                found[seed, name] = self._method(METHODS[name], seed, judge)
+        total = seeds * len(names) * len(self._pasts)
+        # None: only where somebody looks.
+        with tqdm(total=total, unit=" versions", disable=None) as bar:
+            for seed in range(seeds):
+                judge = Judge(self._experiment, self._interactions, self.holdout)
+                for name in names:
+                    bar.set_description(f"seed {seed}, {name}")
+                    found[seed, name] = self._method(METHODS[name], seed, judge, bar)
         return found
 
     def versions(self, name: str, seed: int) -> list[Version]:
@@ -125,7 +133,7 @@ class Run:
                 found[name].append(Row(k, RECALL, value))
         return found
 
-    def _method(self, method: Method, seed: int, judge: Judge) -> list[Row]:
+    def _method(self, method: Method, seed: int, judge: Judge, bar: tqdm[Any]) -> list[Row]:
         store = Store(self._folder, seed)
         versions: list[Version] = []
         rows = []
@@ -141,6 +149,7 @@ class Run:
                     f"({time.monotonic() - started:.0f} s)"
                 )
             rows += found
+            bar.update()
         return rows
 
     def _version(

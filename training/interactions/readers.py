@@ -1,4 +1,4 @@
-"""Interactions from parquet, CSV and JSON lines, chunk by chunk, as one checked Arrow table."""
+"""Interactions from parquet, CSV, TSV and JSON lines, chunk by chunk, as one Arrow table."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 ROLES = ("user", "item", "timestamp", "rating")
 EXTRA = ("cancelled", "quantity", "unit_price")
 JSON_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
+_DELIMITERS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
 
 # Column names by role of formats that are known by their columns.
 _AMAZON_2018 = dict(zip(ROLES, ("reviewerID", "asin", "unixReviewTime", "overall"), strict=True))
@@ -32,7 +33,7 @@ def read_interactions(path: Path, columns: Mapping[str, str]) -> pa.Table:
     """Read a file and check every row.
 
     Args:
-        path: CSV, JSON lines (.json, .jsonl, also .gz), else parquet.
+        path: CSV, TSV or JSON lines (.json, .jsonl), all of them also .gz; else parquet.
         columns: column names by role (`ROLES`), where they are not those of `FORMATS`.
 
     Returns:
@@ -56,10 +57,11 @@ def read_interactions(path: Path, columns: Mapping[str, str]) -> pa.Table:
 
 def _chunks(path: Path, columns: Mapping[str, str]) -> Iterator[pa.Table]:
     if path.name.endswith(JSON_SUFFIXES):
-        yield from _json(path)
-    elif path.suffix == ".csv":
+        yield from _json(path, columns)
+    elif delimiter := next((d for s, d in _DELIMITERS.items() if path.name.endswith(s)), None):
+        options = pyarrow.csv.ParseOptions(delimiter=delimiter)
         try:
-            with pyarrow.csv.open_csv(path) as reader:
+            with pyarrow.csv.open_csv(path, parse_options=options) as reader:
                 for batch in reader:
                     yield pa.Table.from_batches([batch])
         except pa.ArrowInvalid as error:
@@ -72,10 +74,17 @@ def _chunks(path: Path, columns: Mapping[str, str]) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([batch])
 
 
-def _json(path: Path) -> Iterator[pa.Table]:
-    """Parse whole lines of about `_CHUNK` bytes at a time, only the scalar columns in use."""
+def _json(path: Path, columns: Mapping[str, str]) -> Iterator[pa.Table]:
+    """Parse whole lines of about `_CHUNK` bytes at a time, only the scalar columns in use.
+
+    Columns of own names have the types that are found.
+    """
     wanted = _schema()
-    options = pyarrow.json.ParseOptions(explicit_schema=wanted, unexpected_field_behavior="ignore")
+    own = {*columns.values()} - {*wanted.names}
+    unexpected = "infer" if own else "ignore"
+    options = pyarrow.json.ParseOptions(
+        explicit_schema=wanted, unexpected_field_behavior=unexpected
+    )
     line = 1
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         while text := file.read(_CHUNK):
@@ -89,7 +98,11 @@ def _json(path: Path) -> Iterator[pa.Table]:
                     f"{path}, lines {line} to {line + lines - 1}: not JSON lines of the expected "
                     f"types ({error})."
                 ) from error
-            present = [n for n in table.column_names if table[n].null_count < len(table)]
+            present = [
+                name
+                for name in table.column_names
+                if name in {*wanted.names, *own} and table[name].null_count < len(table)
+            ]
             yield table.select(present)
             line += text.count(b"\n")
 
