@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -13,10 +11,10 @@ import pyarrow as pa
 import pytest
 from feast import FeatureStore
 
-from feast_bc.columns.instants import to_micros
 from feast_bc.errors import NotKeptError
 from feast_bc.online.request import Request, Wanted
 from feast_bc.online.stores import reader_for_table
+from tests.support.clock import shown
 from tests.support.families import USER, Family, Row, at, make_store, same
 from tests.support.pushes import check, push, with_rows
 from tests.support.schedules import ASKED, apply, online_at
@@ -62,13 +60,6 @@ def stored(store: FeatureStore, version: int) -> list[int]:
 def check_refused(store: FeatureStore, version: int, message: str, hour: float = 10) -> None:
     with pytest.raises(NotKeptError, match=message):
         online_at(store, f"user_embedding_v{version}", hour)
-
-
-@contextmanager
-def shown(hour: float) -> Iterator[None]:
-    """The clock shows an hour."""
-    with patch("feast_bc.clock.now", return_value=to_micros(at(hour))):
-        yield
 
 
 @pytest.mark.parametrize(("rollbacks", "kept"), [(0, [2]), (1, [1, 2]), (2, [0, 1, 2])])

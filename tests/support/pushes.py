@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 from feast import FeatureStore
 
-from feast_bc.columns.instants import to_micros
+from tests.support.clock import shown
 from tests.support.families import USER, Family, Row, at, make_store, same
 from tests.support.schedules import ASKED, apply, online_at
 
@@ -51,7 +50,7 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
 
 def push(store: FeatureStore, rows: Sequence[Row], hour: float = NOW) -> None:
     """Push rows of one version, as if the clock showed `hour`."""
-    with patch("feast_bc.clock.now", return_value=to_micros(at(hour))):
+    with shown(hour):
         store.push(f"user_embedding_v{rows[0].version}_push", frame(rows))
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 from feast import FeatureStore
 
-from feast_bc.columns.instants import to_micros
+from tests.support.clock import shown
 from tests.support.families import USER, Family, at, offline, online, same
 
 ENTITIES = [1, 2, 3]
@@ -77,7 +76,7 @@ def run(store: FeatureStore, family: Family, folder: Path, steps: Sequence[Step]
 
 def online_at(store: FeatureStore, view: str, hour: float) -> list[np.ndarray | None]:
     """What the online store answers to a read at an hour."""
-    with patch("feast_bc.clock.now", return_value=to_micros(at(hour))):
+    with shown(hour):
         return online(store, view, ASKED)
 
 
