@@ -159,7 +159,15 @@ class World:
         # A family that was not switched may still be served on read.
         keeps = step.keeps and serving == MATERIALIZED
         some = None if everything else views
-        self.repo.apply(family, some, step.ttl, serving, step.rollbacks, keeps=keeps)
+        try:
+            self.repo.apply(family, some, step.ttl, serving, step.rollbacks, keeps=keeps)
+        except ProviderError as error:
+            # Nobody prepared the other serving, or too little of it stands.
+            if serving == self.servings[f] or "Prepare it first" not in str(error):
+                raise
+            self.repo.reopen()
+            self.counts["refusals"] += 1
+            return False
         for k in views:
             online.apply(plan(release, k, step.ttl, step.rollbacks, keeps=keeps), serving)
         if everything:
