@@ -108,14 +108,15 @@ def check_prepared(
         # The record may stand in another store than the one that the registry was applied with.
         store.update(config, [], [view], [], [], partial=True)
         written = WrittenViews(store, config, view)
-        after = value_views(_with_serving(view, source.serving))
+        after = value_views(_with_source(view, source))
         if NOTHING in written.read(value_views(view)) or NOTHING not in written.read(after):
             continue
+        kept = "without keep_unchanged" if before.keep_unchanged else "as it is"
         raise ProviderError(
             f"{view.name} is served {before.serving!r}, and nothing is written for serving="
             f"{source.serving!r}: readers would get nulls until the next materialization. Prepare "
             f"it first: feast_bc.prepare_serving(store, {source.embedding!r}, {source.serving!r}), "
-            "with the registry as it is; then apply again."
+            f"with the registry {kept}; then apply again."
         )
 
 
@@ -167,7 +168,11 @@ def _views(store: FeatureStore, embedding: str) -> list[FeatureView]:
 
 
 def _with_serving(view: FeatureView, serving: Serving) -> FeatureView:
+    return _with_source(view, view.batch_source.with_serving(serving))
+
+
+def _with_source(view: FeatureView, source: BackwardCompatibleSource) -> FeatureView:
     changed = copy.copy(view)
     changed.current_version_number = view.current_version_number
-    changed.batch_source = view.batch_source.with_serving(serving)
+    changed.batch_source = source
     return changed
