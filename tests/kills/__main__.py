@@ -44,9 +44,8 @@ def main(command_line: list[str] | None = None) -> int:
                 runs = KilledRuns(Path(folder) / title, scenario, address)
                 points, wrong, done = runs.points(), 0, 0
                 for number in numbers(points, options.points):
-                    done += 1
                     try:
-                        runs.kill(number)
+                        done += runs.kill(number)
                     except Exception:  # the other points are still of interest
                         wrong += 1
                         print(f"{title}, point {number}:\n{traceback.format_exc()}", flush=True)
