@@ -97,7 +97,7 @@ def relink_version(
             newer,
             config=config,
             stages=stages,
-            correction=Correction(transform, holdout),
+            correction=Correction(transform, holdout, natives),
         )
     ]
     if judged is not None:

@@ -46,10 +46,12 @@ class Correction:
     Attributes:
         transform: B_k.
         holdout: which entities its fit did not see, if that is known.
+        natives: of all versions, as they were read to measure it.
     """
 
     transform: BackwardTransform
     holdout: Holdout | None
+    natives: Natives
 
 
 def contracts_below(shelf: Shelf, version: int) -> list[tuple[PublishedVersion, Contract]]:
@@ -100,8 +102,11 @@ def run_contracts(
         wanted = [(older, contract) for older, contract in wanted if older.version < concerned]
     if not wanted:
         return []
-    read = {older.version: older for older, _ in wanted}
-    natives = read_natives([*read.values(), shelf.versions[version]], config, stages)
+    if correction is not None:
+        natives = correction.natives
+    else:
+        read = {older.version: older for older, _ in wanted}
+        natives = read_natives([*read.values(), shelf.versions[version]], config, stages)
     newest = natives[version]
     runs: list[_Run] = []
     judgements: dict[tuple[int, str], Judgement] = {}

@@ -23,6 +23,7 @@ from feast_bc import historical_vectors
 from feast_bc.errors import DimensionError, ProviderError
 from feast_bc.transforms import AffineTransform
 from tests.support.families import (
+    HISTORY,
     KEEPS,
     KEPT_USERS,
     USER,
@@ -35,7 +36,7 @@ from tests.support.families import (
     online,
     same,
 )
-from tests.support.ray_history import FAMILY, history_store
+from tests.support.ray_history import history_store
 from tests.support.ray_session import ray_session, ray_store
 from tests.support.strategies import families
 
@@ -81,13 +82,13 @@ def vectors(table: pa.Table, column: str) -> list[np.ndarray | None]:
 
 
 def expected(version: int) -> list[np.ndarray | None]:
-    return [FAMILY.value(version, user, hour) for user, hour in ASKED]
+    return [HISTORY.value(version, user, hour) for user, hour in ASKED]
 
 
 def test_what_duckdb_gives(store: FeatureStore, tmp_path: Path) -> None:
     """The same columns, types and rows as the eager path, block after block."""
     duckdb = make_store(tmp_path)
-    duckdb.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
+    duckdb.apply([USER, *HISTORY.write(tmp_path).feature_views().values()])
     theirs = duckdb.get_historical_features(labelled(), REFS, full_feature_names=True).to_arrow()
     job = store.get_historical_features(labelled(), REFS, full_feature_names=True)
     with patch("feast_bc.offline.ray.retrieval._FLOATS_PER_BLOCK", 8):
@@ -189,8 +190,8 @@ def test_join_key_map(store: FeatureStore) -> None:
     service = FeatureService(name="pair", features=[buyer, seller])
     store.apply([service])
     table = store.get_historical_features(frame, service, full_feature_names=True).to_arrow()
-    same(vectors(table, "buyer__embedding"), [FAMILY.value(0, u, 6) for u in (1, 2)])
-    same(vectors(table, "seller__embedding"), [FAMILY.value(0, u, 6) for u in (3, 1)])
+    same(vectors(table, "buyer__embedding"), [HISTORY.value(0, u, 6) for u in (1, 2)])
+    same(vectors(table, "seller__embedding"), [HISTORY.value(0, u, 6) for u in (3, 1)])
 
 
 def test_naive_instants_under_another_name(store: FeatureStore) -> None:
@@ -231,7 +232,7 @@ def test_without_entities(store: FeatureStore) -> None:
     ).to_df()
     frame = frame.sort_values("user_id")
     assert frame["user_id"].tolist() == [1, 2, 3, 4]
-    same(list(frame["embedding"]), [FAMILY.value(0, user, 6) for user in (1, 2, 3, 4)])
+    same(list(frame["embedding"]), [HISTORY.value(0, user, 6) for user in (1, 2, 3, 4)])
 
 
 def test_on_demand_view_on_top(store: FeatureStore) -> None:
@@ -293,7 +294,7 @@ def test_the_latest_rows(store: FeatureStore, folder: Path) -> None:
     )
     table = job.to_arrow().sort_by("user_id")
     assert table["user_id"].to_pylist() == [1, 2, 3, 4]
-    same(vectors(table, "embedding"), [FAMILY.value(0, user, 6) for user in (1, 2, 3, 4)])
+    same(vectors(table, "embedding"), [HISTORY.value(0, user, 6) for user in (1, 2, 3, 4)])
 
 
 def test_persist(store: FeatureStore, tmp_path: Path) -> None:
@@ -337,7 +338,7 @@ def test_native_vectors_of_another_dimension(store: FeatureStore, folder: Path) 
 
 
 def test_a_source_that_is_not_parquet(tmp_path: Path) -> None:
-    embedding = FAMILY.write_over(
+    embedding = HISTORY.write_over(
         tmp_path,
         lambda member: RaySource(
             name=f"v{member.version}",

@@ -24,8 +24,8 @@ from feast.types import Float64, Int64
 from feast_bc import historical_vectors
 from feast_bc.errors import DimensionError, ProviderError
 from tests.support.families import (
+    HISTORY,
     USER,
-    Family,
     Row,
     at,
     make_store,
@@ -43,21 +43,6 @@ from tests.support.spark import (
 
 pytestmark = needs_java
 
-FAMILY = Family(
-    dims=[2, 3, 2],
-    rows=[
-        Row(0, 1, 1, (1, 2)),
-        Row(0, 2, 1, (3, 4)),
-        Row(0, 4, 0, (7, 8)),
-        Row(1, 1, 4, (1, 2, 3)),
-        Row(1, 3, 4, (4, 5, 6)),
-        Row(1, 4, 4, None),
-        Row(2, 1, 7, (5, 5)),
-    ],
-    active={1: [(5, None)], 2: [(8, 9)]},
-)
-"""Every user at another version; user 4's vector of version 1 is null."""
-
 ASKED = [(1, 2.0), (2, 6.0), (1, 8.5), (1, 6.0), (3, 6.0), (9, 6.0), (4, 6.0), (1, 8.5), (1, 9.5)]
 REFS = [f"user_embedding_v{version}:embedding" for version in (0, 1)]
 FULL = [ref.replace(":", "__") for ref in REFS]
@@ -70,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(folder: Path) -> Iterator[FeatureStore]:
-    embedding = FAMILY.write_over(folder, over_spark)
+    embedding = HISTORY.write_over(folder, over_spark)
     ages = pa.table(
         {
             "user_id": pa.array([1, 2, 2], pa.int64()),
@@ -137,14 +122,14 @@ def vectors(table: pa.Table, column: str) -> list[np.ndarray | None]:
 
 
 def expected(version: int) -> list[np.ndarray | None]:
-    return [FAMILY.value(version, user, hour) for user, hour in ASKED]
+    return [HISTORY.value(version, user, hour) for user, hour in ASKED]
 
 
 @pytest.mark.parametrize("kind", ENTITY_DFS)
 def test_what_duckdb_gives(store: FeatureStore, kind: str, tmp_path: Path) -> None:
     """Every kind of entity dataframe: the same columns, types and rows as the eager path."""
     duckdb = make_store(tmp_path)
-    duckdb.apply([USER, *FAMILY.write(tmp_path).feature_views().values()])
+    duckdb.apply([USER, *HISTORY.write(tmp_path).feature_views().values()])
     theirs = duckdb.get_historical_features(labelled(), REFS, full_feature_names=True).to_arrow()
     job = store.get_historical_features(ENTITY_DFS[kind](), REFS, full_feature_names=True)
     ours = job.to_arrow()
@@ -201,8 +186,8 @@ def test_join_key_map(store: FeatureStore) -> None:
     service = FeatureService(name="pair", features=[buyer, seller])
     store.apply([service])
     table = store.get_historical_features(frame, service, full_feature_names=True).to_arrow()
-    same(vectors(table, "buyer__embedding"), [FAMILY.value(0, u, 6) for u in (1, 2)])
-    same(vectors(table, "seller__embedding"), [FAMILY.value(0, u, 6) for u in (3, 1)])
+    same(vectors(table, "buyer__embedding"), [HISTORY.value(0, u, 6) for u in (1, 2)])
+    same(vectors(table, "seller__embedding"), [HISTORY.value(0, u, 6) for u in (3, 1)])
 
 
 def test_naive_instants_under_another_name(store: FeatureStore) -> None:
@@ -237,7 +222,7 @@ def test_zones_other_than_utc(
     asked = [(user, 6.0) for user in (1, 2, 3, 4)] if kind == "none" else ASKED
     instants = table["event_timestamp"].cast(pa.timestamp("us", "UTC"))
     assert instants.to_pylist() == [at(hour) for _, hour in asked]
-    same(vectors(table, "embedding"), [FAMILY.value(0, user, hour) for user, hour in asked])
+    same(vectors(table, "embedding"), [HISTORY.value(0, user, hour) for user, hour in asked])
 
 
 def test_an_empty_entity_dataframe(store: FeatureStore) -> None:
@@ -267,7 +252,7 @@ def test_without_entities(store: FeatureStore) -> None:
     ).to_df()
     frame = frame.sort_values("user_id")
     assert frame["user_id"].tolist() == [1, 2, 3, 4]
-    same(list(frame["embedding"]), [FAMILY.value(0, user, 6) for user in (1, 2, 3, 4)])
+    same(list(frame["embedding"]), [HISTORY.value(0, user, 6) for user in (1, 2, 3, 4)])
 
 
 def test_on_demand_view_on_top(store: FeatureStore) -> None:
@@ -299,7 +284,7 @@ def test_saved_dataset(store: FeatureStore, kind: str) -> None:
     rows = list(zip(frame["user_id"], hours, strict=True))
     assert sorted(rows) == sorted(ASKED)
     for version, name in enumerate(FULL):
-        same(list(frame[name]), [FAMILY.value(version, user, hour) for user, hour in rows])
+        same(list(frame[name]), [HISTORY.value(version, user, hour) for user, hour in rows])
 
 
 def test_persist_under_a_path(store: FeatureStore, tmp_path: Path) -> None:

@@ -180,6 +180,21 @@ class Family:
         return found
 
 
+HISTORY = Family(
+    dims=[2, 3, 2],
+    rows=[
+        Row(0, 1, 1, (1, 2)),
+        Row(0, 2, 1, (3, 4)),
+        Row(0, 4, 0, (7, 8)),
+        Row(1, 1, 4, (1, 2, 3)),
+        Row(1, 3, 4, (4, 5, 6)),
+        Row(1, 4, 4, None),
+        Row(2, 1, 7, (5, 5)),
+    ],
+    active={1: [(5, None)], 2: [(8, 9)]},
+)
+"""Every user at another version; user 4's vector of version 1 is null."""
+
 EXAMPLE = Family(
     dims=[2, 3],
     rows=[

@@ -12,23 +12,8 @@ from feast import FeatureStore, FeatureView, Field, FileSource
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64
 
-from tests.support.families import USER, Family, Row, at
+from tests.support.families import HISTORY, USER, at
 from tests.support.ray_session import ray_store
-
-FAMILY = Family(
-    dims=[2, 3, 2],
-    rows=[
-        Row(0, 1, 1, (1, 2)),
-        Row(0, 2, 1, (3, 4)),
-        Row(0, 4, 0, (7, 8)),
-        Row(1, 1, 4, (1, 2, 3)),
-        Row(1, 3, 4, (4, 5, 6)),
-        Row(1, 4, 4, None),
-        Row(2, 1, 7, (5, 5)),
-    ],
-    active={1: [(5, None)], 2: [(8, 9)]},
-)
-"""Every user at another version; user 4's vector of version 1 is null."""
 
 
 def history_store(folder: Path) -> FeatureStore:
@@ -51,7 +36,7 @@ def history_store(folder: Path) -> FeatureStore:
             timestamp_field="event_timestamp",
         ),
     )
-    views = FAMILY.write(folder).feature_views()
+    views = HISTORY.write(folder).feature_views()
 
     @on_demand_feature_view(  # type: ignore[untyped-decorator]
         sources=[views["user_embedding_v0"]],
