@@ -22,10 +22,15 @@ def helps(
     command: click.Command, path: str, parent: click.Context | None = None
 ) -> Iterator[tuple[str, str]]:
     """Yield what a command is called with, and its help; then of all commands below it."""
+    # As Click itself makes it: without the settings, help would not name `-h`.
     context = click.Context(
-        command, parent=parent, info_name=path.split()[-1], max_content_width=_WIDTH
+        command,
+        parent=parent,
+        info_name=path.split()[-1],
+        terminal_width=_WIDTH,
+        max_content_width=_WIDTH,
+        **command.context_settings,
     )
-    context.terminal_width = _WIDTH
     yield path, command.get_help(context).strip()
     if isinstance(command, click.Group):
         for name in command.list_commands(context):

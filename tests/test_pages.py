@@ -53,6 +53,7 @@ def test_commands_are_told_as_they_are(site: Path) -> None:
     told = Text(site / "reference" / "commands.html").words
     every = dict(helps(main, "feast-bc"))
     assert {f"feast-bc {name}" for name in main.commands} < {*every}
+    assert all("-h, --help" in text for text in every.values())
     for text in every.values():
         assert " ".join(text.split()) in told
 
