@@ -33,6 +33,7 @@ from feast_bc.cli.group import (
     gate_options,
     instant,
     open_catalog,
+    repo_option,
 )
 from feast_bc.cli.looking import doctor, plan, show
 from feast_bc.cli.publishing import publish
@@ -155,12 +156,7 @@ def activate(
     "--version", type=click.IntRange(min=1), help="Default: the newest as of the last activation."
 )
 @click.option("--at", type=instant, metavar="INSTANT", help="Instant of event time. Default: now.")
-@click.option(
-    "--repo",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="Feature repo: tells which of its views served on read have to be materialized.",
-)
+@repo_option("Feature repo: tells which of its views served on read have to be materialized.")
 @common_options
 def rollback(embedding: str, version: int | None, at: datetime | None, repo: str | None) -> None:
     """End an activation: from an instant on, the next older version serves again.
@@ -214,12 +210,7 @@ def rollback(embedding: str, version: int | None, at: datetime | None, repo: str
 @main.command()
 @click.argument("embedding")
 @click.argument("version", type=click.IntRange(min=0))
-@click.option(
-    "--repo",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="Feature repo: tells which feature services still use the view.",
-)
+@repo_option("Feature repo: tells which feature services still use the view.")
 @click.option("--yes", is_flag=True, help="Retire it although consumers use it.")
 @common_options
 def retire(embedding: str, version: int, repo: str | None, yes: bool) -> None:
@@ -280,12 +271,7 @@ def versions(embedding: str | None) -> None:
 @click.option(
     "--sources", is_flag=True, help="Also that every version's source holds what was published."
 )
-@click.option(
-    "--repo",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="Feature repo: how --sources that are not files are read.",
-)
+@repo_option("Feature repo: how --sources that are not files are read.")
 @signature_option
 @common_options
 def verify(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from feast_bc.cli import output
-from feast_bc.cli.group import common_options, open_catalog
+from feast_bc.cli.group import common_options, open_catalog, repo_option
 
 if TYPE_CHECKING:
     from feast.repo_config import RepoConfig
@@ -27,12 +27,7 @@ VERSION = click.option(
     "--version", type=click.IntRange(min=0), required=True, help="What the consumer reads."
 )
 CONSUMER = click.option("--consumer", metavar="NAME", required=True, help="Whose contract it is.")
-REPO = click.option(
-    "--repo",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="Feature repo: how sources that are not files are read.",
-)
+REPO = repo_option("Feature repo: how sources that are not files are read.")
 
 
 @click.group()

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from feast_bc.cli import output
-from feast_bc.cli.contracts import check_command, importing_from_here, tell_judgements
-from feast_bc.cli.group import GATE_CHECKS, common_options, gate_of, gate_options, open_catalog
+from feast_bc.cli.contracts import REPO, check_command, importing_from_here, tell_judgements
+from feast_bc.cli.group import (
+    GATE_CHECKS,
+    common_options,
+    gate_of,
+    gate_options,
+    open_catalog,
+)
 from feast_bc.cli.signing import Signer, sign_option
 
 if TYPE_CHECKING:
@@ -27,12 +33,7 @@ if TYPE_CHECKING:
     required=True,
     help="Artifact of the corrected transformation k -> k-1.",
 )
-@click.option(
-    "--repo",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="Feature repo: how sources that are not files are read.",
-)
+@REPO
 @gate_options(GATE_CHECKS, contracts=True)
 @sign_option
 @common_options

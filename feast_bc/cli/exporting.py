@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from feast_bc.cli import output
-from feast_bc.cli.group import common_options, instant
+from feast_bc.cli.group import common_options, instant, repo_option
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,14 +34,7 @@ STDOUT = "-"
     help="Only what changed since an earlier export (its parquet file), or since an instant.",
 )
 @click.option("--at", type=instant, metavar="INSTANT", help="Values as of then. Default: now.")
-@click.option(
-    "--repo",
-    type=click.Path(exists=True, file_okay=False),
-    default=".",
-    show_default=True,
-    metavar="DIR",
-    help="Feature repo.",
-)
+@repo_option("Feature repo.", default=".")
 @common_options
 def export(view: str, out: str, since: str | None, at: datetime | None, repo: str) -> None:
     """Write the values of a version view, or what changed of them, for an index elsewhere.

@@ -64,6 +64,23 @@ class CatalogGroup(click.Group):
             ctx.exit(error.exit_code)
 
 
+def repo_option(help_: str, *, default: str | None = None) -> Callable[[Command], Command]:
+    """`--repo`, a folder that exists.
+
+    Args:
+        help_: what the command takes from it.
+        default: where it looks unless it is told; None: it does without.
+    """
+    return click.option(
+        "--repo",
+        type=click.Path(exists=True, file_okay=False),
+        default=default,
+        show_default=default is not None,
+        metavar="DIR",
+        help=help_,
+    )
+
+
 def instant(text: str) -> datetime:
     """Read an instant with time zone, in ISO 8601."""
     try:

@@ -11,7 +11,7 @@ import click
 
 from feast_bc.cli import output
 from feast_bc.cli.contracts import contract_lines, judgements_table, last_run
-from feast_bc.cli.group import CATALOG, common_options, instant, open_catalog
+from feast_bc.cli.group import CATALOG, common_options, instant, open_catalog, repo_option
 
 if TYPE_CHECKING:
     from feast_bc.catalog.outlook import Outlook
@@ -47,12 +47,7 @@ def show(embedding: str, version: int | None) -> None:
 @click.argument("version", type=click.IntRange(min=1))
 @click.option("--rollback", is_flag=True, help="Look at its rollback instead of its activation.")
 @click.option("--at", type=instant, metavar="INSTANT", help="Instant of event time. Default: now.")
-@click.option(
-    "--repo",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="Feature repo: names the feature services that use each view.",
-)
+@repo_option("Feature repo: names the feature services that use each view.")
 @common_options
 def plan(
     embedding: str, version: int, rollback: bool, at: datetime | None, repo: str | None
@@ -114,14 +109,7 @@ def plan(
 
 
 @click.command()
-@click.option(
-    "--repo",
-    type=click.Path(exists=True, file_okay=False),
-    default=".",
-    show_default=True,
-    metavar="DIR",
-    help="Feature repo.",
-)
+@repo_option("Feature repo.", default=".")
 @common_options
 def doctor(repo: str) -> None:
     """Look a feature repo over; exit 1 if something is wrong.

@@ -16,6 +16,7 @@ from feast_bc.cli.group import (
     gate_of,
     gate_options,
     open_catalog,
+    repo_option,
 )
 from feast_bc.cli.signing import Signer, sign_option
 
@@ -39,12 +40,7 @@ def address(text: str) -> str:
 @click.argument("version", type=click.IntRange(min=0))
 @click.option("--vectors", metavar="PATH", help="Parquet file, folder or URI with the vectors.")
 @click.option("--source", "source_name", metavar="NAME", help="Or: a data source of --repo.")
-@click.option(
-    "--repo",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="Feature repo: defines --source, and how sources that are not files are read.",
-)
+@repo_option("Feature repo: defines --source, and how sources that are not files are read.")
 @click.option(
     "--transform",
     "artifact",

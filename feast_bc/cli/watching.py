@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from feast_bc.cli import output
-from feast_bc.cli.group import common_options, open_catalog
+from feast_bc.cli.group import common_options, open_catalog, repo_option
 from feast_bc.errors import CatalogError, DriftError, UnknownVersionError
 
 if TYPE_CHECKING:
@@ -22,12 +22,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("embedding")
-@click.option(
-    "--repo",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="Feature repo: compare what its online store serves. Without it: the catalog's chains "
-    "over what the sources hold today.",
+@repo_option(
+    "Feature repo: compare what its online store serves. Without it: the catalog's chains "
+    "over what the sources hold today."
 )
 @click.option(
     "--sample",
@@ -135,12 +132,7 @@ def _table(found: Sequence[Drift]) -> str:
     metavar="FILE",
     help="Where to write the page. Not needed with --json.",
 )
-@click.option(
-    "--repo",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="Feature repo: adds consumers, freshness, nulls and errors of what is served now.",
-)
+@repo_option("Feature repo: adds consumers, freshness, nulls and errors of what is served now.")
 @click.option(
     "--sample",
     type=click.IntRange(min=1),

@@ -137,13 +137,7 @@ def _on_native(
         config=config,
         progress=stages(f"reading version {published.version}"),
     )
-    judge = Judge(
-        contract,
-        files,
-        join_keys=native.keys,
-        key_kinds=native.contents.key_kinds,
-        dim=native.dim,
-    )
+    judge = Judge.of(contract, files, native)
     among = None if judge.sample is None else judge.sample.keys
     here = common_entities(native, native, among=among)
     keys: pa.Table = here.sample.select(list(here.names))

@@ -19,6 +19,7 @@ from feast_bc.contracts.judgement import Judgement, On, Shadow, shown
 from feast_bc.contracts.linear_model import read_linear_model
 from feast_bc.contracts.sample import Sample, read_sample
 from feast_bc.errors import ContractError
+from feast_bc.native.native_vectors import NativeVectors
 from feast_bc.publishing.geometry import neighbour_overlap
 
 FEWEST = 50
@@ -83,6 +84,17 @@ class Judge:
             name = contract.sample.file
             self.sample = read_sample(files[name], contract, join_keys, of=f"sample {name}")
         self._ask = self._asked(files, dim)
+
+    @classmethod
+    def of(cls, contract: Contract, files: Mapping[str, bytes], native: NativeVectors) -> Judge:
+        """The judge of a contract on a version whose vectors are these."""
+        return cls(
+            contract,
+            files,
+            join_keys=native.keys,
+            key_kinds=native.contents.key_kinds,
+            dim=native.dim,
+        )
 
     def _asked(
         self, files: Mapping[str, bytes], dim: int

@@ -161,13 +161,7 @@ def _prepared(
         file.file: read_contract_file(files, shelf.embedding, older.version, file)
         for file in contract.files
     }
-    judge = Judge(
-        contract,
-        contents,
-        join_keys=native.keys,
-        key_kinds=native.contents.key_kinds,
-        dim=native.dim,
-    )
+    judge = Judge.of(contract, contents, native)
     among = None if judge.sample is None else judge.sample.keys
     return _Run(judge, older.version, native, common_entities(newest, native, among=among))
 
