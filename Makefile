@@ -10,7 +10,7 @@ DEV := $(VENV)/.dev
 # that take longest have few tests.
 WORKERS ?= 2
 
-.PHONY: demo demo-digits test site test-wheel test-lowest test-next dist certify lint check-rule fuzz audit mutants bench clean
+.PHONY: demo demo-digits test site test-wheel test-lowest test-pythons test-next dist certify lint check-rule fuzz audit mutants bench clean
 
 demo: $(DEMO)  ## train v0, v1, v2 on real data, publish, serve v0 from v2, print the result
 	$(RUN) -m training demo
@@ -29,6 +29,9 @@ test-wheel:  ## the README and the first guides on the built wheel, installed as
 
 test-lowest:  ## the same with the lowest version of every direct dependency that pyproject.toml allows
 	PYTHON=$(PYTHON) .ci/wheel lowest
+
+test-pythons:  ## the same, without torch, on the other Pythons that pyproject.toml allows and this machine has
+	.ci/pythons
 
 test-next:  ## the suite on the newest Feast of the index, pre-releases too
 	PYTHON=$(PYTHON) .ci/next

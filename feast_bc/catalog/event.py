@@ -67,7 +67,7 @@ class Event(StoredFormat):
 
     NOUN = "an event"
     SCHEMA = 4
-    SINCE: ClassVar = {
+    SINCE: ClassVar[Mapping[str, int]] = {
         "parent": 2,
         "manifest": 2,
         "transform": 2,

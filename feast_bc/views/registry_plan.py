@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import ClassVar
 
@@ -119,7 +119,7 @@ class RegistryPlan(StoredFormat):
     NOUN = "the plan of a version view"
     REMEDY = "Run `feast apply` again."
     SCHEMA = 3
-    SINCE: ClassVar = {"rollback_versions": 2, "history": 2, "keep_unchanged": 3}
+    SINCE: ClassVar[Mapping[str, int]] = {"rollback_versions": 2, "history": 2, "keep_unchanged": 3}
 
     embedding: str
     ttl_seconds: float | None = Field(ge=0, lt=1e13)  # what a timedelta holds
