@@ -106,8 +106,8 @@ class OnlineWriter(Protocol):
     def update(self, keys: pa.Table, known: Known, decide: Decide) -> None:
         """Write what is decided over what stands there.
 
-        SQLite and Redis let nobody else who updates write to an entity between the reading and the
-        writing of it.
+        SQLite, Redis and PostgreSQL let nobody else who updates write to an entity between the
+        reading and the writing of it.
 
         Args:
             keys: the entities' join keys, `n` distinct rows.
@@ -119,6 +119,28 @@ class OnlineWriter(Protocol):
 def filled(values: Sequence[ViewValues]) -> list[ViewValues]:
     """The views of which something is to be written."""
     return [each for each in values if len(each.rows)]
+
+
+def update_as_read(
+    count: int,
+    known: Known,
+    decide: Decide,
+    write: Callable[[Column, Sequence[ViewValues]], Mask],
+) -> None:
+    """Write each entity if it is as it was read; read and decide again of those that are not.
+
+    Of two who write at once one gets through: this ends.
+
+    Args:
+        count: how many entities the batch has.
+        known, decide: as for `OnlineWriter.update`.
+        write: writes what is decided of the entities that are as they were read; tells who is not,
+            as a mask of shape `(count,)`.
+    """
+    mine = np.ones(count, bool)
+    while mine.any():
+        column = known.read()
+        mine = write(column, filled([each.of(mine) for each in decide(column)]))
 
 
 class FeastWriter:

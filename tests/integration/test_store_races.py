@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from feast.infra.registry.sql import SqlRegistryConfig
 from feast_bc.errors import MaterializationError
 from tests.support.families import USER, Family, Row, at, make_store
 from tests.support.gaps import in_the_gap
+from tests.support.online_stores import close_connections
 from tests.support.pushes import FAMILY, NOW, check, frame, push, with_rows
 from tests.support.schedules import apply
 
@@ -23,6 +25,9 @@ Online = dict[str, object] | None
 Case = tuple[Family, Online]
 NEWER, OLDER = Row(2, 1, 8, (5, 5)), Row(1, 1, 9, (5, 6, 7))
 """Of user 1, who has no row of version 2 yet: its vector wins, however old the other one is."""
+
+OPENED: list[FeatureStore] = []
+"""The stores of the running test."""
 
 RACERS, PUSHES, RUNS = 3, 25, 4
 USERS = range(6)
@@ -32,7 +37,9 @@ def opened(folder: Path, online_store: Online) -> FeatureStore:
     """A store as each process has one; two that write a file registry at once may corrupt it."""
     path = f"sqlite:///{folder / 'registry.sqlite'}"
     registry = SqlRegistryConfig(registry_type="sql", path=path, cache_ttl_seconds=3600)
-    return make_store(folder, online=online_store, registry=registry)
+    store = make_store(folder, online=online_store, registry=registry)
+    OPENED.append(store)
+    return store
 
 
 def prepared(folder: Path, family: Family, online_store: Online) -> FeatureStore:
@@ -43,13 +50,37 @@ def prepared(folder: Path, family: Family, online_store: Online) -> FeatureStore
 
 
 @pytest.fixture(
-    params=[("materialized", "sqlite"), ("materialized", "redis"), ("on_read", "redis")]
+    params=[
+        ("materialized", "sqlite_store"),
+        ("materialized", "redis_store"),
+        ("on_read", "redis_store"),
+        ("materialized", "postgres_store"),
+        ("on_read", "postgres_pool"),
+    ],
+    ids="-".join,
 )
-def case(request: pytest.FixtureRequest) -> Case:
+def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     """A family, and Feast's configuration of the online store; None for SQLite."""
-    serving, kind = request.param
-    online_store = request.getfixturevalue("redis_store") if kind == "redis" else None
-    return replace(FAMILY, serving=serving), online_store
+    serving, online_store = request.param
+    yield replace(FAMILY, serving=serving), request.getfixturevalue(online_store)
+    while OPENED:
+        close_connections(OPENED.pop())
+
+
+@pytest.fixture
+def sqlite_store() -> None:
+    return None
+
+
+@pytest.fixture
+def postgres_store(postgres: dict[str, Any]) -> dict[str, object]:
+    return {"type": "postgres", **postgres}
+
+
+@pytest.fixture
+def postgres_pool(postgres_store: dict[str, object]) -> dict[str, object]:
+    """Of one connection: whoever needs a second while it holds the first waits for ever."""
+    return {**postgres_store, "conn_type": "pool", "min_conn": 1, "max_conn": 1}
 
 
 @pytest.mark.parametrize(("first", "second"), [(OLDER, NEWER), (NEWER, OLDER)])

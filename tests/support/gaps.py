@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from feast_bc.online.postgres.reader import PostgresReader
 from feast_bc.online.reader import StoreReader
 from feast_bc.online.redis.reader import RedisReader
 from feast_bc.online.request import STATES, Column, Request
@@ -45,7 +46,7 @@ def in_the_gap(action: Callable[[], object], *, reading: int = 1) -> Iterator[No
         return read
 
     with pytest.MonkeyPatch.context() as patch:
-        for reader in (RedisReader, SqliteReader):
+        for reader in (PostgresReader, RedisReader, SqliteReader):
             patch.setattr(reader, "read", hooked(reader.read))  # type: ignore[arg-type]
         yield
     assert seen >= reading

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
+from feast import FeatureStore
 from feast.infra.online_stores.helpers import _mmh3
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 
@@ -22,6 +23,14 @@ def redis_client(address: str) -> redis.Redis:
     server, _, database = address.partition(",db=")
     host, port = server.split(":")
     return redis.Redis(host=host, port=int(port), db=int(database or 0))
+
+
+def close_connections(store: FeatureStore) -> None:
+    """Close the connections that Feast's SQL stores leave open."""
+    database = store._get_provider().online_store
+    for name in ("_conn", "_conn_pool"):
+        if (opened := getattr(database, name, None)) and hasattr(opened, "close"):
+            opened.close()
 
 
 def redis_dump(address: str) -> dict[bytes, tuple[dict[bytes, bytes], int]]:

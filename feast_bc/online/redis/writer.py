@@ -30,7 +30,8 @@ from feast_bc.online.redis.commands import (
 )
 from feast_bc.online.redis.exchange import Exchange
 from feast_bc.online.redis.fields import view_fields
-from feast_bc.online.writer import Decide, Known, ViewValues, filled
+from feast_bc.online.request import Column
+from feast_bc.online.writer import Decide, Known, ViewValues, update_as_read
 
 
 class RedisWriter:
@@ -63,21 +64,17 @@ class RedisWriter:
                 _delete(client, [entities[i] for i in each.rows.tolist()], names)
 
     def update(self, keys: pa.Table, known: Known, decide: Decide) -> None:
-        """Write each entity if it is as it was read; read and decide again of those that are not.
-
-        Of two who write at once one gets through: this ends.
-        """
         client = redis_client(self._store, self._config)
         _, field = self._names(known.view)
         entities = self._entities(keys, known.view)
-        mine = np.ones(len(keys), bool)
-        while mine.any():
-            column = known.read()
-            values = filled([each.of(mine) for each in decide(column)])
+
+        def write(column: Column, values: Sequence[ViewValues]) -> Mask:
             guard = Guard(field, [stored or b"" for stored in column])
             fields = [self._fields(each) for each in values if not each.absent]
             deleted = [(each.rows, self._names(each.view)) for each in values if each.absent]
-            mine = _update(client, entities, guard, fields, deleted, self._ttl)
+            return _update(client, entities, guard, fields, deleted, self._ttl)
+
+        update_as_read(len(keys), known, decide, write)
 
     @property
     def _ttl(self) -> int | None:
