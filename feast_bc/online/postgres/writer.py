@@ -32,8 +32,10 @@ from feast_bc.online.writer import Decide, Known, ViewValues, update_as_read
 # It stays with its connection, empty: a table made anew for each batch would leave dead rows in
 # PostgreSQL's own catalogs. Values up to a page's size are kept as they are; only the stored view's
 # table compresses them. Feast hands PostgreSQL timestamps without a zone, and so do we: a session
-# in another zone than UTC stores the same instants through either.
+# in another zone than UTC stores the same instants through either. Where a server's default is
+# stricter, one entity that somebody else wrote would end the whole batch.
 _STAGE = """
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 CREATE TEMPORARY TABLE IF NOT EXISTS pg_temp.feast_bc_staged
 (number smallint, entity_key bytea, value bytea, event_ts timestamp)
 WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS
@@ -56,7 +58,7 @@ _DELETE = SQL(
     """
 )
 # How many times in a row the server may roll back: it does so to end a deadlock with a client that
-# takes rows in another order, and, in stricter isolation than its default, where others wrote.
+# takes rows in another order.
 _ROLLBACKS = 10
 _COLUMNS = ("value", "value_text", "vector_value", "event_ts", "created_ts")
 
@@ -115,12 +117,13 @@ class PostgresWriter:
                     for number, each in zip(numbers, claims, strict=True):
                         if each.absent:
                             self._delete(cursor, each, number)
-                    return changed
             except (DeadlockDetected, SerializationFailure) as error:
                 rollbacks += 1
                 if rollbacks == _ROLLBACKS:
                     raise _rolled_back(int(touched.sum()), error) from error
                 return touched
+            rollbacks = 0
+            return changed
 
         update_as_read(len(keys), known, decide, write)
 
