@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import replace
+from threading import Lock, RLock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from feast import FeatureView, utils
 from feast.diff.property_diff import PropertyDiff
@@ -30,6 +38,9 @@ POSTGRES_OFFLINE, SNOWFLAKE = "PostgreSQLOfflineStore", "SnowflakeOfflineStore"
 BIGQUERY, REDSHIFT = "BigQueryOfflineStore", "RedshiftOfflineStore"
 ATHENA, TRINO = "AthenaOfflineStore", "TrinoOfflineStore"
 RAY_ENGINE, RAY_SOURCE = "RayComputeEngine", "RaySource"
+
+_MAKING = Lock()
+_TURNS: WeakKeyDictionary[Any, RLock] = WeakKeyDictionary()
 
 
 def is_a(store: object, name: str) -> bool:
@@ -230,14 +241,26 @@ def spark_session(engine: Any, view: FeatureView) -> Any:
 def postgres_connection(store: Any, config: RepoConfig) -> Iterator[Any]:
     """A connection of a PostgreSQL store, which commits each statement outside a transaction.
 
-    Feast gives none back to its pool after an error: the store is not told of any.
+    Feast gives none back to its pool after an error: the store is not told of any. Threads share a
+    store's only connection, and one would be in the other's transaction: they take turns. Of a pool
+    they take turns to open it.
     """
     lent = store._get_conn(config, autocommit=True)
-    connection = lent.__enter__()
-    try:
-        yield connection
-    finally:
-        lent.__exit__(None, None, None)
+    with ExitStack() as turn:
+        turn.enter_context(_turns(store))
+        connection = lent.__enter__()
+        if store._conn_pool is not None:
+            turn.close()
+        try:
+            yield connection
+        finally:
+            lent.__exit__(None, None, None)
+
+
+def _turns(store: Any) -> RLock:
+    """The lock of a store object."""
+    with _MAKING:
+        return _TURNS.setdefault(store, RLock())
 
 
 @asynccontextmanager

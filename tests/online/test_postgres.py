@@ -25,9 +25,8 @@ from feast_bc.online.request import STATES, VALUES, Request, Wanted
 from feast_bc.online.stores import reader_for_table, writer_for
 from feast_bc.online.writer import FeastWriter, ViewValues
 from tests.support.families import EXAMPLE, USER, at, make_store
-from tests.support.postgres_database import COUNT, KEYS, NOW, Database, views
+from tests.support.postgres_database import COUNT, KEYS, NOW, POOL, Database, views
 
-POOL: dict[str, object] = {"conn_type": "pool", "min_conn": 1, "max_conn": 2}
 DAY = 86_400_000_000
 
 

@@ -14,6 +14,7 @@ from feast.value_type import ValueType
 from benchmarks.postgres_server import connect
 
 COUNT = 40
+POOL: dict[str, object] = {"conn_type": "pool", "min_conn": 1, "max_conn": 2}
 NOW = 1_767_225_600_000_000
 """2026-01-01, in microseconds."""
 

@@ -18,7 +18,7 @@ from feast_bc.errors import MaterializationError
 from feast_bc.online.request import VALUES, Column, Request
 from feast_bc.online.stores import reader_for_table, writer_for
 from feast_bc.online.writer import Known, ViewValues
-from tests.support.postgres_database import KEYS, NOW, Database, Rows, views
+from tests.support.postgres_database import KEYS, NOW, POOL, Database, Rows, views
 
 WRITERS, TURNS = 3, 12
 VECTORS, STATES = views()[0], views()[2]
@@ -99,28 +99,43 @@ def rows_of(counter: Counter, view: FeatureView) -> Rows:
     return counter.database.dump()[view.name]
 
 
+def chosen(number: int) -> list[list[int]]:
+    """To which entities a writer writes."""
+    chance = np.random.default_rng(number)
+    return [chance.choice(ALL, 15, replace=False).tolist() for _ in range(TURNS)]
+
+
+def count_at_once(counters: Sequence[Counter]) -> None:
+    """Each thread counts with its own one of the counters; nothing is lost, and values agree."""
+
+    def work(number: int) -> None:
+        for rows in chosen(number):
+            counters[number].count(rows)
+
+    with ThreadPoolExecutor(len(counters)) as pool:
+        list(pool.map(work, range(len(counters))))
+    expected = np.bincount(np.concatenate([np.ravel(chosen(n)) for n in range(len(counters))]))
+    np.testing.assert_array_equal(counters[0].counts(range(len(expected))), expected)
+    stored = counters[0].read(range(len(expected)), VECTORS)
+    vectors = [int(np.frombuffer(value[-4:], "<f4")[0]) for value in stored if value]
+    assert vectors == expected[expected > 0].tolist()
+
+
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
 def test_no_update_is_lost(isolation: str, counters: list[Counter]) -> None:
     """Of entities that are there and of new ones, in any order of the keys."""
     for each in counters:
         with each.database.store._get_conn(each.database.config, autocommit=True) as connection:
             connection.execute(f"SET default_transaction_isolation = '{isolation}'")
+    count_at_once(counters)
 
-    def chosen(number: int) -> list[list[int]]:
-        chance = np.random.default_rng(number)
-        return [chance.choice(ALL, 15, replace=False).tolist() for _ in range(TURNS)]
 
-    def work(number: int) -> None:
-        for rows in chosen(number):
-            counters[number].count(rows)
-
-    with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(work, range(WRITERS)))
-    expected = np.bincount(np.concatenate([np.ravel(chosen(n)) for n in range(WRITERS)]))
-    np.testing.assert_array_equal(counters[0].counts(range(len(expected))), expected)
-    stored = counters[0].read(range(len(expected)), VECTORS)
-    vectors = [int(np.frombuffer(value[-4:], "<f4")[0]) for value in stored if value]
-    assert vectors == expected[expected > 0].tolist()
+@pytest.mark.parametrize("connections", [{}, *({**POOL, "max_conn": most} for most in (1, 2))])
+def test_threads_share_a_store(connections: dict[str, object], postgres: dict[str, Any]) -> None:
+    """Its only connection too: a transaction of one thread must not take in what another does."""
+    database = Database(postgres, "ours", **connections)
+    count_at_once([Counter(database)] * WRITERS)
+    database.close()
 
 
 def test_only_entities_that_changed_are_decided_again(counters: list[Counter]) -> None:
