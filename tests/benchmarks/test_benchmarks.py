@@ -28,7 +28,7 @@ COMPARED = {
     "historical": {"history", "today"},
     "transform": {"bare product", "folded chain, Arrow to Arrow", "step by step, Arrow to Arrow"},
     "materialize": {"ours", "stock", "floor"},
-    "online_writers": {"direct", "generic", "keys per view"},
+    "online_writers": {"direct", "as read", "generic", "keys per view"},
     "online_memory": {"materialized", "on_read", "1, then 0"},
     "part_files": {"1", "3"},
     "postgres_source": {"materialize", "historical"},
