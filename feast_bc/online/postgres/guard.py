@@ -27,14 +27,17 @@ _LOCK = SQL(
     SELECT key FROM seen EXCEPT SELECT key FROM locked WHERE same
     """
 )
-# Where another transaction inserts the same row, this waits for its end.
+# Where another transaction inserts the same row, this waits for its end. A row without a value, which
+# Feast never writes, reads as none.
 _CLAIM = SQL(
     """
     WITH claimed AS (
-        INSERT INTO {table} (entity_key, feature_name, value, event_ts)
+        INSERT INTO {table} AS stored (entity_key, feature_name, value, event_ts)
         SELECT entity_key, %(feature)s, value, event_ts FROM pg_temp.feast_bc_staged
         WHERE number = ANY(%(numbers)s) ORDER BY entity_key
-        ON CONFLICT (entity_key, feature_name) DO NOTHING RETURNING entity_key
+        ON CONFLICT (entity_key, feature_name) DO UPDATE
+        SET value = EXCLUDED.value, event_ts = EXCLUDED.event_ts WHERE stored.value IS NULL
+        RETURNING stored.entity_key
     )
     SELECT entity_key FROM pg_temp.feast_bc_staged WHERE number = ANY(%(numbers)s)
     EXCEPT SELECT entity_key FROM claimed

@@ -162,6 +162,17 @@ def test_a_state_that_goes_in_the_gap(counters: list[Counter]) -> None:
     assert ours.counts([0, 1]).tolist() == [2, 1]
 
 
+def test_a_row_that_somebody_left_without_a_value(counters: list[Counter]) -> None:
+    """It reads as no state, and must not be waited for without end."""
+    ours = counters[0]
+    ours.count([0, 1])
+    with connect(ours.database.server) as connection:
+        connection.execute("UPDATE ours_state SET value = NULL")
+    ours.count([0, 1, 2])
+    ours.update([0, 3], lambda counts: values(counts, counts == 0, states=False))
+    assert ours.counts(range(4)).tolist() == [1, 1, 1, 0]
+
+
 def test_a_value_of_an_entity_without_a_state(counters: list[Counter]) -> None:
     """It must not take what others write in the gap, and it leaves no state behind."""
     ours, theirs, _ = counters
