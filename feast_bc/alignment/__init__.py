@@ -18,7 +18,13 @@ from feast_bc.alignment.backward_module import BackwardModule
 from feast_bc.alignment.backward_truncation import BackwardTruncation
 from feast_bc.alignment.frozen_map import frozen_map
 from feast_bc.alignment.frozen_vectors import frozen_vectors
-from feast_bc.alignment.losses import OlderMap, multi_step_loss, single_step_loss
+from feast_bc.alignment.losses import (
+    Consumer,
+    OlderMap,
+    consumer_loss,
+    multi_step_loss,
+    single_step_loss,
+)
 from feast_bc.alignment.previous_vectors import PreviousVectors
 
 __all__ = [
@@ -27,8 +33,10 @@ __all__ = [
     "BackwardMap",
     "BackwardModule",
     "BackwardTruncation",
+    "Consumer",
     "OlderMap",
     "PreviousVectors",
+    "consumer_loss",
     "frozen_map",
     "frozen_vectors",
     "multi_step_loss",

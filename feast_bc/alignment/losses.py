@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, cast
 
 import torch
@@ -15,6 +15,10 @@ from feast_bc.errors import DimensionError
 
 OlderMap: TypeAlias = Tensor | nn.Module
 """An older map: the weight W of an affine one, shape `(D_{j-1}, D_j)`, or the map as a module."""
+
+
+Consumer: TypeAlias = Callable[[Tensor], Tensor]
+"""A consumer's frozen model: vectors of shape `(n, D_j)` to scores, `n` of them or `n` rows."""
 
 
 def single_step_loss(mapped: Tensor, previous: Tensor, present: Tensor | None = None) -> Tensor:
@@ -83,6 +87,74 @@ def multi_step_loss(
     return total / (len(older) + 1)
 
 
+def consumer_loss(
+    mapped: Tensor,
+    previous: Tensor,
+    older: Sequence[OlderMap],
+    consumers: Mapping[int, Sequence[Consumer]],
+    present: Tensor | None = None,
+) -> Tensor:
+    """How otherwise frozen consumers of older versions answer when version k serves them.
+
+    With x_j and y_j as in `multi_step_loss`, the loss is the mean over the consumers f of version
+    j of `mean (f(y_j) - f(x_j))^2 / var f(x_j)`: the consumer's answers on what version k-1 would
+    have served are distilled (Hinton et al., 2015, arXiv 1503.02531) into B_k. For an f that is
+    linear, a map by least squares is best already.
+
+    Args:
+        mapped, previous, present: as for `single_step_loss`.
+        older: B_{k-1}, ..., B_1 as modules, the newest first: see `frozen_map`.
+        consumers: by version j the models that read it, with a gradient to their input; log odds
+            rather than probabilities. They stay frozen, and modules have to be in evaluation mode.
+
+    Returns:
+        A scalar without unit; 0 with a zero gradient where no entity is present, or where every
+        consumer answers the same for all. Add it to the alignment loss with a weight of its own.
+
+    Raises:
+        DimensionError, TypeError: as `multi_step_loss`; a bare weight among the maps to a
+            consumer's version, which needs the bias.
+        ValueError: consumers of a version that is not below k.
+    """
+    _check(mapped, previous, older, present)
+    newest = len(older)
+    if unknown := set(consumers) - set(range(newest + 1)):
+        raise ValueError(
+            f"consumers names version {min(unknown)}; with {newest} older maps B_k leads from "
+            f"version {newest + 1}, and consumers read versions 0 to {newest}. Pass all of "
+            "B_{k-1}, ..., B_1."
+        )
+    previous = previous.detach()
+    if present is not None:
+        mapped, previous = mapped[present], previous[present]
+    total = 0 * mapped.sum()
+    if len(mapped) == 0 or not any(consumers.values()):
+        return total
+    for version in range(newest, min(consumers) - 1, -1):
+        if version < newest:
+            map_ = older[newest - version - 1]
+            previous, mapped = _frozen(map_, previous), _frozen(map_, mapped)
+        for consumer in consumers.get(version, ()):
+            total = total + _otherwise(consumer, previous, mapped)
+    return total / sum(map(len, consumers.values()))
+
+
+def _otherwise(consumer: Consumer, previous: Tensor, mapped: Tensor) -> Tensor:
+    said, says = _answers(consumer, previous), _answers(consumer, mapped)
+    variance = said.var(dim=0, correction=0)
+    gaps = (says - said).square().mean(dim=0)
+    # Where all get the same answer, nothing tells what a gap is worth.
+    return torch.where(variance > 0, gaps / variance.where(variance > 0, 1), 0 * gaps).mean()
+
+
+def _answers(consumer: Consumer, vectors: Tensor) -> Tensor:
+    if not isinstance(consumer, nn.Module):
+        return consumer(vectors)
+    state = {name: parameter.detach() for name, parameter in consumer.named_parameters()}
+    answers: Tensor = functional_call(consumer, state, (vectors,))
+    return answers
+
+
 def _nonlinear(older: Sequence[OlderMap]) -> int:
     """How many of the maps there are up to the last nonlinear one."""
     affine = (Tensor, AffineModule)
@@ -94,11 +166,10 @@ def _frozen(map_: OlderMap, vectors: Tensor) -> Tensor:
     if isinstance(map_, Tensor):
         raise TypeError(
             f"An older map is given as its weight, shape {tuple(map_.shape)}, and a nonlinear one "
-            "follows it: the biases do not cancel. Pass the whole map, e.g. frozen_map(transform)."
+            "or a consumer follows it: the biases do not cancel. Pass the whole map, e.g. "
+            "frozen_map(transform)."
         )
-    state = {name: parameter.detach() for name, parameter in map_.named_parameters()}
-    result: Tensor = functional_call(map_, state, (vectors,))
-    return result
+    return _answers(map_, vectors)
 
 
 def _propagated(map_: OlderMap, difference: Tensor) -> Tensor:

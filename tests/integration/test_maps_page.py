@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from feast_bc.catalog.embedding_catalog import EmbeddingCatalog
 from feast_bc.cli.repo_source import parquet_source
@@ -36,8 +37,16 @@ def test_the_python_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "old_users": users[:400],
         "z_new": behaviour @ normal(6, 8, seed=2),
         "z_old": z_old,
+        "churn_model": _perceptron(),
     }
     run_page("docs/maps.md", tmp_path, namespace)
     transform, _ = load_artifact("runs/next")
     assert (transform.from_version, transform.to_version) == (1, 0)
     assert namespace["again"].report.centred_error < 0.01
+    served = namespace["distilled"].apply(namespace["z_new"].astype(np.float32))
+    np.testing.assert_allclose(served, z_old, atol=0.05)
+
+
+def _perceptron() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1)).eval()

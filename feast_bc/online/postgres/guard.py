@@ -27,8 +27,8 @@ _LOCK = SQL(
     SELECT key FROM seen EXCEPT SELECT key FROM locked WHERE same
     """
 )
-# Where another transaction inserts the same row, this waits for its end. A row without a value, which
-# Feast never writes, reads as none.
+# Where another transaction inserts the same row, this waits for its end. A row without a value,
+# which Feast never writes, reads as none.
 _CLAIM = SQL(
     """
     WITH claimed AS (
