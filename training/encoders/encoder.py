@@ -46,6 +46,42 @@ class Step:
     nodes: Sequence[NodeSet] = ()
 
 
+@dataclass(frozen=True)
+class Across:
+    """The other side of a cross-version loss: version k-1, and the maps that lead there.
+
+    The intended task is asked of `B_k(z_k)` of one family against version k-1's vectors of the
+    other: after BCT (arXiv 2003.11942), whose old classifier judges the new vectors, and MixBCT
+    (arXiv 2308.06948). New and old vectors then rank items together.
+
+    Attributes:
+        weight: of these losses; the intended task's own is 1.
+        backward: B_k by family, trained with the encoder.
+        users: z_{k-1} of all users, shape `(users, D_{k-1})`.
+        items: what version k-1 scored users against, shape `(items, D_{k-1})`.
+        known_users, known_items: bool, shapes `(users,)` and `(items,)`: whom version k-1 knows,
+            without those whom no alignment sees.
+    """
+
+    weight: float
+    backward: Mapping[str, nn.Module]
+    users: Tensor
+    items: Tensor
+    known_users: Tensor
+    known_items: Tensor
+
+    def to(self, device: str) -> Across:
+        """The same on a device; the maps themselves move there."""
+        return Across(
+            self.weight,
+            {family: module.to(device) for family, module in self.backward.items()},
+            self.users.to(device),
+            self.items.to(device),
+            self.known_users.to(device),
+            self.known_items.to(device),
+        )
+
+
 class IntendedTask(Protocol):
     """The intended task of one fit: an encoder, a history, and the draws."""
 
@@ -113,9 +149,19 @@ class Encoder(nn.Module, ABC):
     def knows_items(self, past: History) -> Tensor:
         """Which items it has learned or seen anything of: bool, shape `(items,)`."""
 
+    def scored_items(self, past: History) -> Tensor:
+        """The items' vectors that the training scores users against, first items first."""
+        return self.items(past)
+
     @abstractmethod
-    def task(self, past: History, schedule: Schedule) -> IntendedTask:
-        """What to train it for."""
+    def task(self, past: History, schedule: Schedule, across: Across | None = None) -> IntendedTask:
+        """What to train it for.
+
+        Args:
+            past: what it may see.
+            schedule: how long and how hard.
+            across: what the cross-version loss looks at; None: there is none.
+        """
 
     def settle(self, past: History) -> None:
         """Bring what it keeps of its last training step up to date with its final parameters."""

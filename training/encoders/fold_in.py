@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from training.encoders.bags import Bags
-from training.encoders.encoder import USERS, Encoder, NodeSet, Step
+from training.encoders.encoder import USERS, Across, Encoder, NodeSet, Step
 from training.encoders.schedule import Schedule
 from training.interactions.history import History
+from training.interactions.interactions import Codes
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,14 @@ class FoldIn(Encoder):
         damped: Tensor = self.dim * solution / popularity.clamp(min=1e-3) ** damping
         return damped.cpu()
 
-    def task(self, past: History, schedule: Schedule) -> HiddenPurchases:
-        return HiddenPurchases(self, past, schedule)
+    def scored_items(self, past: History) -> Tensor:  # noqa: ARG002
+        """P, of the items known at the end of training."""
+        return self.outputs.detach().cpu()
+
+    def task(
+        self, past: History, schedule: Schedule, across: Across | None = None
+    ) -> HiddenPurchases:
+        return HiddenPurchases(self, past, schedule, across)
 
 
 class HiddenPurchases:
@@ -149,11 +156,14 @@ class HiddenPurchases:
     (`History.recency`).
 
     The joint loss aligns the users. The items' vectors follow from the users' (see `FoldIn`),
-    and so does their alignment.
+    and so does their alignment; so a cross-version loss is of new users and old items.
     """
 
-    def __init__(self, encoder: FoldIn, past: History, schedule: Schedule) -> None:
+    def __init__(
+        self, encoder: FoldIn, past: History, schedule: Schedule, across: Across | None
+    ) -> None:
         self._encoder, self._past, self._schedule = encoder, past, schedule
+        self._across = across
         self._rng = np.random.default_rng(schedule.seed)
         self._generator = torch.Generator().manual_seed(schedule.seed)
 
@@ -168,7 +178,10 @@ class HiddenPurchases:
                 candidates = drawn.to(encoder.device)
             hidden = bought.drawn(schedule.masked, self._generator)
             vectors = encoder(bought.where(~hidden))
-            loss = cross_entropy(encoder, vectors, bought.where(hidden), candidates)
+            asked = bought.where(hidden)
+            loss = cross_entropy(encoder.outputs, vectors, asked, candidates)
+            if self._across is not None:
+                loss = loss + self._across.weight * _judged_by(self._across, rows, vectors, asked)
             nodes = []
             if aligned:
                 codes = torch.from_numpy(rows).to(encoder.device)
@@ -176,23 +189,34 @@ class HiddenPurchases:
             yield Step(loss, nodes)
 
 
+def _judged_by(across: Across, rows: Codes, vectors: Tensor, asked: Bags) -> Tensor:
+    """The loss of `B_k(z_k)` under version k-1's items, over the pairs that it knows."""
+    users = across.known_users[torch.from_numpy(rows).to(vectors.device)]
+    old = asked.where(asked.item < len(across.items))
+    old = old.where(users[old.row] & across.known_items[old.item])
+    if not len(old.item):
+        return vectors.new_zeros(())
+    mapped = across.backward[USERS](vectors)
+    return cross_entropy(across.items, mapped, old, None)
+
+
 def cross_entropy(
-    encoder: FoldIn, vectors: Tensor, asked: Bags, candidates: Tensor | None
+    outputs: Tensor, vectors: Tensor, asked: Bags, candidates: Tensor | None
 ) -> Tensor:
     """The weighted mean of -log softmax over the asked pairs.
 
     Args:
-        encoder: its `outputs` are the items' vectors.
+        outputs: the items' vectors, shape `(items, dim)`.
         vectors: of the bags' users, shape `(b, dim)`.
         asked: the pairs to be named.
         candidates: int64, shape `(c,)`: items drawn uniformly to stand for all in the softmax's
             normaliser, where the pair's own item is added; None: all items.
     """
-    named = (vectors[asked.row] * encoder.outputs[asked.item]).sum(dim=1)
+    named = (vectors[asked.row] * outputs[asked.item]).sum(dim=1)
     if candidates is None:
-        normaliser = (vectors @ encoder.outputs.T).logsumexp(dim=1)[asked.row]
+        normaliser = (vectors @ outputs.T).logsumexp(dim=1)[asked.row]
     else:
-        some = (vectors @ encoder.outputs[candidates].T).logsumexp(dim=1)
-        some = some + math.log(len(encoder.outputs) / len(candidates))
+        some = (vectors @ outputs[candidates].T).logsumexp(dim=1)
+        some = some + math.log(len(outputs) / len(candidates))
         normaliser = torch.logaddexp(some[asked.row], named)
     return (asked.weight * (normaliser - named)).sum() / asked.weight.sum()

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from training.encoders.encoder import ITEMS, USERS, Encoder, NodeSet, Step
+from training.encoders.encoder import ITEMS, USERS, Across, Encoder, NodeSet, Step
 from training.encoders.graph import Graph
 from training.encoders.pair_sampler import Pairs, PairSampler
 from training.encoders.schedule import Schedule
@@ -83,8 +83,8 @@ class PairEncoder(Encoder):
     def items(self, past: History) -> Tensor:
         return self.vectors(past)[1].cpu()
 
-    def task(self, past: History, schedule: Schedule) -> RankedPairs:
-        return RankedPairs(self, past, schedule)
+    def task(self, past: History, schedule: Schedule, across: Across | None = None) -> RankedPairs:
+        return RankedPairs(self, past, schedule, across)
 
 
 class RankedPairs:
@@ -95,8 +95,11 @@ class RankedPairs:
     pairs; an epoch draws as many pairs as there are purchases.
     """
 
-    def __init__(self, encoder: PairEncoder, past: History, schedule: Schedule) -> None:
+    def __init__(
+        self, encoder: PairEncoder, past: History, schedule: Schedule, across: Across | None
+    ) -> None:
         self._encoder, self._past, self._schedule = encoder, past, schedule
+        self._across = across
         self._generator = torch.Generator(encoder.device).manual_seed(schedule.seed)
         self._rng = np.random.default_rng(schedule.seed)
         self._graph = Graph.of(past.bought, encoder.device)
@@ -114,6 +117,10 @@ class RankedPairs:
             pairs = self._sampler.draw(batch, weights)
             nodes = self._nodes(graph)
             loss = ranking_loss(*self._split(nodes), pairs, options.penalty)
+            if self._across is not None:
+                loss = loss + self._across.weight * _ranked_across(
+                    self._across, *self._split(nodes), pairs
+                )
             if not aligned:
                 yield Step(loss)
                 continue
@@ -155,6 +162,24 @@ class RankedPairs:
             NodeSet(ITEMS, positive, items.index_select(0, positive)),
             NodeSet(ITEMS, negative, items.index_select(0, negative)),
         ]
+
+
+def _ranked_across(across: Across, users: Tensor, items: Tensor, pairs: Pairs) -> Tensor:
+    """Mapped users rank version k-1's items, and its users mapped items: both losses.
+
+    Over the pairs of which version k-1 knows all three; the penalty has been paid.
+    """
+    known = across.known_users[pairs.user]
+    known = known & across.known_items[pairs.positive] & across.known_items[pairs.negative]
+    user, better, worse = pairs.user[known], pairs.positive[known], pairs.negative[known]
+    total = users.new_zeros(())
+    for left, right in (
+        (across.backward[USERS](users), across.items),
+        (across.users, across.backward[ITEMS](items)),
+    ):
+        gap = (left[user] * (right[worse] - right[better])).sum(dim=1)
+        total = total + torch.nn.functional.softplus(gap).sum() / max(len(gap), 1)
+    return total
 
 
 def ranking_loss(users: Tensor, items: Tensor, pairs: Pairs, penalty: float) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from feast_bc.alignment import Consumer
 from feast_bc.columns.arrays import Mask, Matrix
 from feast_bc.posthoc import centred_error
 from feast_bc.publishing.probe_suite import probe_suite
@@ -16,7 +17,9 @@ from feast_bc.transforms.holdout import Holdout
 from training.comparison.experiment import Experiment
 from training.encoders.encoder import ITEMS, USERS
 from training.interactions.interactions import Interactions
+from training.maps.distilled import decision, distilled
 from training.maps.fits import FITS, Pairs, anchored
+from training.maps.local_map import LocalMap
 from training.tasks.auroc import delong
 from training.tasks.consumer import train_consumer
 from training.tasks.examples import Moment
@@ -27,6 +30,8 @@ from training.versions.version import Version
 FAMILIES = (USERS, ITEMS)
 SAMPLE = 2_000
 """How many entities a version's sealed sample has."""
+CLUSTERS = 8
+"""Of the local maps."""
 
 Served = Mapping[str, Matrix]
 """By family."""
@@ -36,6 +41,10 @@ MORE = (
     "anchored (sealed samples)",
     "straight (models alive)",
     "straight (sealed samples)",
+    "local straight (models alive)",
+    "local straight (sealed samples)",
+    "local hops",
+    "consumers distilled",
     "unchanged kept",
 )
 """The ways beside `FITS`."""
@@ -119,6 +128,8 @@ class Trial:
                     pairs = {j: self._pairs(k, j, family, sealed=sealed) for j in range(k)}
                     hops[family, k] = anchored(pairs, older, k)
                     continue
+                if way == "local hops":
+                    continue
                 known = self.known(k - 1, k, family)
                 pair = Pairs(
                     k,
@@ -128,6 +139,9 @@ class Trial:
                     known & self.unseen(k, family),
                 )
                 hops[family, k] = FITS.get(way, FITS["least squares"])(pair)
+                if way == "consumers distilled" and family == USERS and self._decisions():
+                    older = [hops[family, m] for m in range(k - 1, 0, -1)]
+                    hops[family, k] = distilled(pair, older, self._decisions(), weight=1.0)
         return hops
 
     def _pairs(self, k: int, j: int, family: str, *, sealed: bool) -> tuple[Matrix, Matrix]:
@@ -146,8 +160,15 @@ class Trial:
     ) -> Matrix:
         """What view 0 has at the time of version k."""
         vectors = self.vectors(k, k, family)
-        if way.startswith("straight"):
+        if way == "local hops":
+            for m in range(k, 0, -1):
+                new, old = self._pairs(m, m - 1, family, sealed=False)
+                vectors = LocalMap.fit(new, old, clusters=CLUSTERS).apply(vectors)
+            return vectors
+        if "straight" in way:
             new, old = self._pairs(k, 0, family, sealed="sealed" in way)
+            if way.startswith("local"):
+                return LocalMap.fit(new, old, clusters=CLUSTERS).apply(vectors)
             pair = Pairs(1, new, old, np.ones(len(new), bool), np.zeros(len(new), bool))
             return pair.least_squares().apply(vectors)
         served = compose([hops[family, m] for m in range(k, 0, -1)]).apply(vectors)
@@ -192,6 +213,15 @@ class Trial:
                     features = asked.features(vectors[USERS], vectors[ITEMS])[judged]
                     found.append(delong(labels, model.predict_proba(features)[:, 1])[0])
                 yield (kind, task), (found[0] - found[1]) / found[1]
+
+    def _decisions(self) -> list[Consumer]:
+        """What perceptrons of the tasks about users say."""
+        first = self.experiment.slices(self.interactions)[0]
+        asked = {
+            t: TASKS[t](Moment(self.interactions, first, first)) for t in self.experiment.tasks
+        }
+        models = [self._model(t, "mlp") for t, a in asked.items() if a.item is None]
+        return [decision(model) for model in models if model is not None]
 
     def _model(self, task: str, kind: str) -> Pipeline | None:
         """The consumer that version 0's team trained; None where its labels are all alike."""

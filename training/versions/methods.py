@@ -25,6 +25,7 @@ class Method:
             all hops. None: nothing, or least squares alone, whose minimum is that of both
             (`BackwardMap.fit_least_squares`).
         weight: lambda, where it is not the schedule's.
+        across: the weight of the cross-version loss (`Across`), where B_k is trained jointly.
         joint: the loss trains M_k and B_k together; else B_k alone, for a finished M_k.
         refit: in the end B_k is set to the least-squares solution for the final vectors.
         long: M_k is trained for k + 1 times the epochs: as many as a grown model has had in all.
@@ -36,6 +37,7 @@ class Method:
     start: Literal["random", "truncation"] = "random"
     loss: Literal["single", "multi"] | None = None
     weight: float | None = None
+    across: float = 0.0
     joint: bool = False
     refit: bool = False
     long: bool = False
@@ -58,6 +60,9 @@ POST_LONG = Method("Post-Least-Squares-Long", "fresh", "affine", refit=True, lon
 BC_ALIGNER_REFIT = Method(
     "BC-Aligner-Refit", "fresh", "affine", loss="multi", joint=True, refit=True
 )
+BC_ALIGNER_ACROSS = Method(
+    "BC-Aligner-Across", "fresh", "affine", loss="multi", across=1.0, joint=True, refit=True
+)
 BC_GROW = Method("BC-Grow", "grown", "affine", refit=True)
 _ALL = (
     FIX_M0,
@@ -72,6 +77,7 @@ _ALL = (
     Method("Joint-Lin-SLoss", "fresh", "linear", loss="single", joint=True),
     Method("BC-Aligner", "fresh", "linear", loss="multi", joint=True),
     BC_ALIGNER_REFIT,
+    BC_ALIGNER_ACROSS,
     BC_GROW,
 )
 METHODS: Mapping[str, Method] = {method.name: method for method in _ALL}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from feast_bc.alignment import BackwardMap, multi_step_loss
-from training.encoders.encoder import Encoder, Step
+from training.encoders.encoder import Across, Encoder, Step
 from training.encoders.schedule import Schedule
 from training.interactions.history import History
 
@@ -48,6 +48,7 @@ def fit(
     schedule: Schedule,
     *,
     targets: Mapping[str, Target] | None = None,
+    across: Across | None = None,
     after_epoch: Callable[[int], None] | None = None,
 ) -> None:
     """Train the encoder, and the targets' backward maps with it, in place.
@@ -58,10 +59,11 @@ def fit(
         schedule: how long and how hard.
         targets: for k >= 1, what to align to, by family; the joint loss is that of the families
             in `encoder.joint`.
+        across: for k >= 1, what the cross-version loss looks at; its maps are those of `targets`.
         after_epoch: called with the number of epochs done; the encoder is in evaluation mode.
     """
     encoder.to(schedule.device)
-    task = encoder.task(past, schedule)
+    task = encoder.task(past, schedule, across and across.to(schedule.device))
     aims = {
         family: target.to(schedule.device)
         for family, target in (targets or {}).items()

@@ -12,7 +12,7 @@ from torch import Tensor
 from feast_bc.alignment import BackwardMap
 from feast_bc.transforms import AffineTransform
 from feast_bc.transforms.holdout import Holdout
-from training.encoders.encoder import ITEMS, USERS, Encoder
+from training.encoders.encoder import ITEMS, USERS, Across, Encoder
 from training.encoders.recipe import FOLD_IN, Recipe
 from training.encoders.schedule import Schedule
 from training.interactions.history import History, history
@@ -148,7 +148,9 @@ def train_version(
     if fresh:
         weight = schedule.alignment if method.weight is None else method.weight
         own = replace(schedule, epochs=epochs, alignment=weight)
-        fit(encoder, past_of_training, own, targets=targets if method.joint else None)
+        joint = targets if method.joint else None
+        across = _across(method, versions, past, targets) if method.across and joint else None
+        fit(encoder, past_of_training, own, targets=joint, across=across)
     encoder.eval()
     return Version(number, past, encoder, _backward(method, number, encoder, past, targets))
 
@@ -179,6 +181,20 @@ def _targets(
             _older(method, versions, ITEMS),
         ),
     }
+
+
+def _across(
+    method: Method, versions: Sequence[Version], past: History, targets: Mapping[str, Target]
+) -> Across:
+    users, items = targets[USERS], targets[ITEMS]
+    return Across(
+        method.across,
+        {family: target.backward for family, target in targets.items()},
+        users.previous,
+        versions[-1].encoder.scored_items(past),
+        users.present,
+        items.present,
+    )
 
 
 def _map(method: Method, dim: int, previous: int, seed: int) -> BackwardMap:

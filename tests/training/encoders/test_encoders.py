@@ -19,7 +19,7 @@ from training.encoders.recipe import Recipe
 from training.encoders.schedule import Schedule
 from training.interactions.history import History, history
 from training.interactions.interactions import Interactions
-from training.versions.methods import METHODS
+from training.versions.methods import METHODS, NO_BC
 from training.versions.trainer import fit
 from training.versions.version import train_version
 
@@ -72,6 +72,28 @@ def test_a_restored_encoder_is_the_same(name: str, early: History, later: Histor
     for past in (early, later):
         assert torch.equal(again.users(past), encoder.users(past))
         assert torch.equal(again.items(past), encoder.items(past))
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_mapped_users_rank_the_items_of_the_version_before(
+    name: str, early: History, later: History
+) -> None:
+    """The cross-version loss: without any other alignment, the two versions rank together."""
+    recipe, schedule = Recipe.of(name, OPTIONS[name]), _schedule(name)
+    joint = replace(METHODS["BC-Aligner-Across"], refit=False, weight=0.0)
+
+    def served(weight: float) -> float:
+        """How much better mapped users score what they bought than the mean item does."""
+        first = train_version(NO_BC, [], early, 8, schedule, Holdout(), recipe=recipe)
+        method = replace(joint, across=weight)
+        second = train_version(method, [first], later, 8, schedule, Holdout(), recipe=recipe)
+        items = first.encoder.scored_items(later).numpy()
+        users = second.backward[USERS].apply(second.encoder.users(later).numpy())
+        scores = users @ items.T
+        bought = later.bought[:, : len(items)].toarray() > 0
+        return float((scores[bought].mean() - scores.mean()) / scores.std())
+
+    assert served(1.0) > served(0.0) + 0.1
 
 
 @pytest.mark.parametrize("masked", [0.0, 0.5])

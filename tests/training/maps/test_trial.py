@@ -51,6 +51,12 @@ def test_every_way_has_an_outcome(trial: Trial) -> None:
     plain, straight = outcomes["least squares"], outcomes["straight (models alive)"]
     assert straight.errors != plain.errors
     assert outcomes["anchored (models alive)"].errors != plain.errors
+    for way in ("models alive", "sealed samples"):
+        local, affine = outcomes[f"local straight ({way})"], outcomes[f"straight ({way})"]
+        assert local.errors != affine.errors
+    assert outcomes["local hops"].errors != plain.errors
+    assert outcomes["consumers distilled"].errors[USERS] != plain.errors[USERS]
+    assert outcomes["consumers distilled"].errors[ITEMS] == plain.errors[ITEMS]
     # Users who bought nothing new have the vector that M_0 itself gives them today.
     assert outcomes["unchanged kept"].errors[USERS] < plain.errors[USERS]
     assert outcomes["unchanged kept"].errors[ITEMS] == plain.errors[ITEMS]
