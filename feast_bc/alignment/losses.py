@@ -16,7 +16,6 @@ from feast_bc.errors import DimensionError
 OlderMap: TypeAlias = Tensor | nn.Module
 """An older map: the weight W of an affine one, shape `(D_{j-1}, D_j)`, or the map as a module."""
 
-
 Consumer: TypeAlias = Callable[[Tensor], Tensor]
 """A consumer's frozen model: vectors of shape `(n, D_j)` to scores, `n` of them or `n` rows."""
 

@@ -14,6 +14,8 @@ from feast_bc.alignment import (
     BackwardMLP,
     BackwardModule,
     BackwardTruncation,
+    Consumer,
+    consumer_loss,
     multi_step_loss,
     single_step_loss,
 )
@@ -178,3 +180,82 @@ def test_what_does_not_fit_is_named(
 ) -> None:
     with pytest.raises(error, match=message):
         multi_step_loss(*arguments)
+
+
+AFFINE = BackwardMap(3, 2, bias=True, generator=torch.Generator().manual_seed(0)).double()
+SERVED, BEFORE = normal(7, 3), normal(7, 3, seed=1)
+
+
+def curved(vectors: torch.Tensor) -> torch.Tensor:
+    return vectors.square().sum(dim=1)
+
+
+def gap(consumer: Consumer, served: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    said = consumer(before)
+    return (consumer(served) - said).square().mean() / said.var(correction=0)
+
+
+def test_it_is_the_mean_over_consumers_of_their_relative_gaps() -> None:
+    """Each in the space of its own version; newer ones do not hear of older maps."""
+    sines: Consumer = lambda vectors: vectors[:, 0].sin()  # noqa: E731
+    expected = gap(curved, SERVED, BEFORE)
+    expected = expected + gap(curved, AFFINE(SERVED), AFFINE(BEFORE))
+    expected = expected + gap(sines, AFFINE(SERVED), AFFINE(BEFORE))
+    found = consumer_loss(SERVED, BEFORE, [AFFINE], {1: [curved], 0: [curved, sines]})
+    torch.testing.assert_close(found, expected / 3)
+
+
+def test_answers_of_several_columns_count_alike() -> None:
+    both: Consumer = lambda vectors: torch.stack([curved(vectors), 100 * vectors[:, 0]], 1)  # noqa: E731
+    first: Consumer = lambda vectors: vectors[:, 0]  # noqa: E731
+    expected = (gap(curved, SERVED, BEFORE) + gap(first, SERVED, BEFORE)) / 2
+    torch.testing.assert_close(consumer_loss(SERVED, BEFORE, [], {0: [both]}), expected)
+
+
+def test_consumers_only_what_is_mapped_learns() -> None:
+    model = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+    mapped, previous = SERVED.clone().requires_grad_(), BEFORE.clone().requires_grad_()
+    loss = consumer_loss(mapped, previous, [AFFINE], {0: [model]})
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert there(mapped.grad).abs().sum() > 0
+    assert previous.grad is None
+    assert all(each.grad is None for each in [*model.parameters(), *AFFINE.parameters()])
+
+
+def test_consumers_absent_entities_count_for_nothing() -> None:
+    present = torch.arange(7) != 3
+    worse = BEFORE.clone()
+    worse[3] = torch.nan
+    found = consumer_loss(SERVED, worse, [], {0: [curved]}, present)
+    torch.testing.assert_close(
+        found, consumer_loss(SERVED[present], BEFORE[present], [], {0: [curved]})
+    )
+
+
+@pytest.mark.parametrize(
+    ("consumers", "present"),
+    [
+        ({}, None),
+        ({0: []}, None),
+        ({0: [lambda vectors: 0 * vectors[:, 0] + 5]}, None),
+        ({0: [curved]}, torch.zeros(7, dtype=torch.bool)),
+    ],
+)
+def test_consumers_nothing_to_learn_from(
+    consumers: dict[int, list[Consumer]], present: torch.Tensor | None
+) -> None:
+    """No consumer, one that tells nothing apart, nobody present: zero, with a gradient of zero."""
+    mapped = SERVED.clone().requires_grad_()
+    loss = consumer_loss(mapped, BEFORE, [], consumers, present)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0
+    torch.testing.assert_close(mapped.grad, torch.zeros_like(mapped))
+
+
+def test_consumers_bad_input_is_named() -> None:
+    with pytest.raises(ValueError, match="consumers names version 2; with 1 older maps B_k leads"):
+        consumer_loss(SERVED, BEFORE, [AFFINE], {2: [curved]})
+    with pytest.raises(TypeError, match="or a consumer follows it: the biases do not cancel"):
+        consumer_loss(SERVED, BEFORE, [AFFINE.weight], {0: [curved]})
+    with pytest.raises(DimensionError, match="mapped has shape"):
+        consumer_loss(SERVED[:5], BEFORE, [AFFINE], {0: [curved]})
