@@ -1,4 +1,7 @@
-"""The losses of BC-Aligner. All tensors of one call share their float dtype and device."""
+"""The losses of BC-Aligner, and that of frozen consumers.
+
+All tensors of one call share their float dtype and device.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +96,7 @@ def consumer_loss(
     consumers: Mapping[int, Sequence[Consumer]],
     present: Tensor | None = None,
 ) -> Tensor:
-    """How otherwise frozen consumers of older versions answer when version k serves them.
+    """How far the answers of frozen consumers move when version k serves their versions.
 
     With x_j and y_j as in `multi_step_loss`, the loss is the mean over the consumers f of version
     j of `mean (f(y_j) - f(x_j))^2 / var f(x_j)`: the consumer's answers on what version k-1 would
@@ -134,11 +137,11 @@ def consumer_loss(
             map_ = older[newest - version - 1]
             previous, mapped = _frozen(map_, previous), _frozen(map_, mapped)
         for consumer in consumers.get(version, ()):
-            total = total + _otherwise(consumer, previous, mapped)
+            total = total + _gap(consumer, previous, mapped)
     return total / sum(map(len, consumers.values()))
 
 
-def _otherwise(consumer: Consumer, previous: Tensor, mapped: Tensor) -> Tensor:
+def _gap(consumer: Consumer, previous: Tensor, mapped: Tensor) -> Tensor:
     said, says = _answers(consumer, previous), _answers(consumer, mapped)
     variance = said.var(dim=0, correction=0)
     gaps = (says - said).square().mean(dim=0)

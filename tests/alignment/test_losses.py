@@ -195,7 +195,7 @@ def gap(consumer: Consumer, served: torch.Tensor, before: torch.Tensor) -> torch
     return (consumer(served) - said).square().mean() / said.var(correction=0)
 
 
-def test_it_is_the_mean_over_consumers_of_their_relative_gaps() -> None:
+def test_the_consumer_loss_is_the_mean_of_their_relative_gaps() -> None:
     """Each in the space of its own version; newer ones do not hear of older maps."""
     sines: Consumer = lambda vectors: vectors[:, 0].sin()  # noqa: E731
     expected = gap(curved, SERVED, BEFORE)
@@ -212,7 +212,7 @@ def test_answers_of_several_columns_count_alike() -> None:
     torch.testing.assert_close(consumer_loss(SERVED, BEFORE, [], {0: [both]}), expected)
 
 
-def test_consumers_only_what_is_mapped_learns() -> None:
+def test_consumers_and_older_maps_stay_frozen() -> None:
     model = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1)).double()
     mapped, previous = SERVED.clone().requires_grad_(), BEFORE.clone().requires_grad_()
     loss = consumer_loss(mapped, previous, [AFFINE], {0: [model]})
@@ -222,7 +222,7 @@ def test_consumers_only_what_is_mapped_learns() -> None:
     assert all(each.grad is None for each in [*model.parameters(), *AFFINE.parameters()])
 
 
-def test_consumers_absent_entities_count_for_nothing() -> None:
+def test_absent_entities_tell_consumers_nothing() -> None:
     present = torch.arange(7) != 3
     worse = BEFORE.clone()
     worse[3] = torch.nan
@@ -241,7 +241,7 @@ def test_consumers_absent_entities_count_for_nothing() -> None:
         ({0: [curved]}, torch.zeros(7, dtype=torch.bool)),
     ],
 )
-def test_consumers_nothing_to_learn_from(
+def test_no_consumer_has_anything_to_say(
     consumers: dict[int, list[Consumer]], present: torch.Tensor | None
 ) -> None:
     """No consumer, one that tells nothing apart, nobody present: zero, with a gradient of zero."""
@@ -252,7 +252,7 @@ def test_consumers_nothing_to_learn_from(
     torch.testing.assert_close(mapped.grad, torch.zeros_like(mapped))
 
 
-def test_consumers_bad_input_is_named() -> None:
+def test_what_consumers_cannot_take_is_named() -> None:
     with pytest.raises(ValueError, match="consumers names version 2; with 1 older maps B_k leads"):
         consumer_loss(SERVED, BEFORE, [AFFINE], {2: [curved]})
     with pytest.raises(TypeError, match="or a consumer follows it: the biases do not cancel"):

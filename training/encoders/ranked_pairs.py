@@ -116,11 +116,10 @@ class RankedPairs:
                 graph, weights = self._part(schedule.masked)
             pairs = self._sampler.draw(batch, weights)
             nodes = self._nodes(graph)
-            loss = ranking_loss(*self._split(nodes), pairs, options.penalty)
-            if self._across is not None:
-                loss = loss + self._across.weight * _ranked_across(
-                    self._across, *self._split(nodes), pairs
-                )
+            users, items = self._split(nodes)
+            loss = ranking_loss(users, items, pairs, options.penalty)
+            if (across := self._across) is not None:
+                loss = loss + across.weight * _ranked_across(across, users, items, pairs)
             if not aligned:
                 yield Step(loss)
                 continue

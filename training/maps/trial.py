@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -139,9 +140,9 @@ class Trial:
                     known & self.unseen(k, family),
                 )
                 hops[family, k] = FITS.get(way, FITS["least squares"])(pair)
-                if way == "consumers distilled" and family == USERS and self._decisions():
+                if way == "consumers distilled" and family == USERS and self._decisions:
                     older = [hops[family, m] for m in range(k - 1, 0, -1)]
-                    hops[family, k] = distilled(pair, older, self._decisions(), weight=1.0)
+                    hops[family, k] = distilled(pair, older, self._decisions, weight=1.0)
         return hops
 
     def _pairs(self, k: int, j: int, family: str, *, sealed: bool) -> tuple[Matrix, Matrix]:
@@ -214,6 +215,7 @@ class Trial:
                     found.append(delong(labels, model.predict_proba(features)[:, 1])[0])
                 yield (kind, task), (found[0] - found[1]) / found[1]
 
+    @cached_property
     def _decisions(self) -> list[Consumer]:
         """What perceptrons of the tasks about users say."""
         first = self.experiment.slices(self.interactions)[0]
