@@ -64,7 +64,7 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     serving, online_store = request.param
     yield replace(FAMILY, serving=serving), request.getfixturevalue(online_store)
     while OPENED:
-        close_connections(OPENED.pop())
+        close_connections(OPENED.pop()._get_provider().online_store)
 
 
 @pytest.fixture

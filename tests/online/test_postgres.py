@@ -25,6 +25,7 @@ from feast_bc.online.request import STATES, VALUES, Request, Wanted
 from feast_bc.online.stores import reader_for_table, writer_for
 from feast_bc.online.writer import FeastWriter, ViewValues
 from tests.support.families import EXAMPLE, USER, at, make_store
+from tests.support.online_stores import close_connections
 from tests.support.postgres_database import COUNT, KEYS, NOW, POOL, Database, views
 
 DAY = 86_400_000_000
@@ -229,9 +230,7 @@ def test_the_reader_gives_what_feast_s_gives(
     ]
     assert found[0][0][1] is None
     assert found[0][0][2]
-    for each in (database._conn, database._conn_pool):
-        if each is not None:
-            each.close()
+    close_connections(database)
 
     async def read() -> list[Any]:
         columns = [await ours.read_async(request) for request in requests]
@@ -258,6 +257,4 @@ def test_a_read_that_fails_gives_its_connection_back(
         with pytest.raises(psycopg.errors.UndefinedTable):
             reader.read(missing)
     assert list(reader.read(Request((VALUES,)))[0]) == [None]
-    for each in (database._conn, database._conn_pool):
-        if each is not None:
-            each.close()
+    close_connections(database)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
-from feast import FeatureStore
 from feast.infra.online_stores.helpers import _mmh3
+from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 
 from feast_bc.rule import NOTHING, Written
@@ -25,11 +25,10 @@ def redis_client(address: str) -> redis.Redis:
     return redis.Redis(host=host, port=int(port), db=int(database or 0))
 
 
-def close_connections(store: FeatureStore) -> None:
+def close_connections(store: OnlineStore) -> None:
     """Close the connections that Feast's SQL stores leave open."""
-    database = store._get_provider().online_store
     for name in ("_conn", "_conn_pool"):
-        if (opened := getattr(database, name, None)) and hasattr(opened, "close"):
+        if (opened := getattr(store, name, None)) and hasattr(opened, "close"):
             opened.close()
 
 

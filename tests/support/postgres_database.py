@@ -12,6 +12,7 @@ from feast.types import Array, Bytes, Float32, Int64, String
 from feast.value_type import ValueType
 
 from benchmarks.postgres_server import connect
+from tests.support.online_stores import close_connections
 
 COUNT = 40
 POOL: dict[str, object] = {"conn_type": "pool", "min_conn": 1, "max_conn": 2}
@@ -68,9 +69,7 @@ class Database:
 
     def close(self) -> None:
         """What Feast leaves open."""
-        for each in (self.store._conn, self.store._conn_pool):
-            if each is not None:
-                each.close()
+        close_connections(self.store)
 
     def dump(self) -> dict[str, Rows]:
         """All columns of all rows of each view."""
